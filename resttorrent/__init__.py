@@ -1,0 +1,5 @@
+"""RestTorrent: a Twisted daemon that drives libtorrent over REST."""
+
+from ._version import __version__
+
+__all__ = ["__version__"]

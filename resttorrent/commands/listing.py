@@ -1,0 +1,78 @@
+"""Parameters and answers of lists and deltas: which fields, which rows, in what order, since when."""
+
+import difflib
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+
+from ..engine.fields import NAMES, STATES
+from ..engine.views import Selection, hash_text
+from ..errors import BadParameter
+from .answers import Answer
+from .parameters import Kind, Words, integer, parse_words
+
+MAX_REVISION = 2**53 - 1
+Fields = Annotated[
+    tuple[str, ...],
+    Kind("names of fields, separated by commas", parse_words, {"type": "array", "items": {"enum": list(NAMES)}}),
+]
+States = Words
+Revision = Annotated[int, integer(0, MAX_REVISION)]
+Seconds = Annotated[int, integer(0, 60)]
+Milliseconds = Annotated[int, integer(100, 60_000)]
+Count = Annotated[int, integer(0, 1_000_000_000)]
+SortKey = tuple[str, bool]
+
+
+class TorrentList(Answer, kw_only=True):
+    """All rows that match: ``total`` of them, before paging; as of revision ``rev``."""
+
+    rev: int
+    total: int
+    torrents: msgspec.Raw
+
+
+class TorrentDelta(Answer, kw_only=True):
+    """What changed since the revision that was named, and which rows went."""
+
+    rev: int
+    changed: msgspec.Raw
+    removed: msgspec.Raw
+
+
+def selection(fields: Sequence[str] | None, states: Sequence[str] | None) -> Selection:
+    """
+    The view that these parameters ask for.
+
+    :raises BadParameter: for a name that is none.
+    """
+    for word in states or ():
+        if word not in STATES:
+            raise BadParameter(f"state: expected {', '.join(STATES)}", field="state")
+    for name in fields or ():
+        _check_field(name, "fields")
+    return Selection(tuple(fields) if fields else NAMES, frozenset(states) if states else None)
+
+
+def sort_keys(sort: Sequence[str] | None) -> tuple[SortKey, ...]:
+    """``-added_time,name`` as (field, descending) pairs."""
+    keys = tuple((word.removeprefix("-"), word.startswith("-")) for word in sort or ())
+    for name, _ in keys:
+        _check_field(name, "sort")
+    return keys
+
+
+def _check_field(name: str, parameter: str) -> None:
+    if name in NAMES:
+        return
+    near = difflib.get_close_matches(name, NAMES, n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    raise BadParameter(f"{parameter}: expected names of fields, not {name!r}{hint}", field=parameter)
+
+
+def entity_tag(rev: int, wanted: Selection, sort: Sequence[SortKey], offset: int, limit: int | None) -> str:
+    """``<rev>-<view>``, the view being fields, filter, sort and paging."""
+    if not sort and not offset and limit is None:
+        return f"{rev}-{wanted.name}"
+    return f"{rev}-{wanted.name}{hash_text(repr((tuple(sort), offset, limit)))}"

@@ -1,0 +1,182 @@
+"""
+One command, defined once, for every door.
+
+A command is one coroutine function with annotated parameters and one decorator that names its route. Its name is
+the function's name, its documentation the docstring, its schema the annotations (see ``parameters``). Doors ask
+the registry; none of them knows a command by name. ``@command`` returns a value: importing a module of commands
+changes nothing, and ``service.py`` says which are served.
+"""
+
+import difflib
+import inspect
+import re
+import typing
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import BadParameter, NotFound, ParameterConflict, UnknownParameter
+from .parameters import Kind, Unset
+
+Result = Any
+"""An ``answers.Answer``, or an ``answers.Tagged`` one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a command, as its annotation declares it."""
+
+    name: str
+    kind: Kind[Any]
+    default: object
+    in_path: bool
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def required(self) -> bool:
+        return self.default is inspect.Parameter.empty
+
+
+@dataclass(frozen=True)
+class Command:
+    """
+    A command and all that a door must know of it.
+
+    :ivar method: HTTP method.
+    :ivar route: HTTP path with ``{variables}``, which are parameters too.
+    :ivar status: HTTP status of a success.
+    :ivar location: where the thing lies that a success created, as a format string over the answer; or ``None``.
+    :ivar scope: what the caller must be allowed to do: ``read``, ``control`` or ``admin``.
+    :ivar aliases: former names.
+    """
+
+    name: str
+    function: Callable[..., Awaitable[Result]]
+    method: str
+    route: str
+    scope: str
+    status: int
+    location: str | None
+    aliases: tuple[str, ...]
+    parameters: tuple[Parameter, ...]
+    _by_name: Mapping[str, Parameter] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        by_name = {n: p for p in self.parameters for n in (p.name, *p.aliases)}
+        object.__setattr__(self, "_by_name", by_name)
+
+    @property
+    def summary(self) -> str:
+        """The first line of the docstring."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+    def bind(self, pairs: Iterable[tuple[str, object]]) -> dict[str, Any]:
+        """
+        Turn what a client sent into the function's arguments.
+
+        :param pairs: names with raw values (text, JSON values, ``Upload``), repeated names repeated.
+        :raises UnknownParameter: with the nearest name, :raises ParameterConflict: for two values of one
+            parameter, :raises BadParameter: for a value that is missing or not as expected.
+        """
+        raw: dict[str, Any] = {}
+        for number, (name, value) in enumerate(pairs):
+            parameter = self._by_name.get(name)
+            if parameter is None:
+                raise self._unknown(name, raw)
+            if parameter.kind.repeats:
+                values = raw.setdefault(parameter.name, [])
+                values.extend((number, one) for one in (value if isinstance(value, list) else (value,)))
+            elif parameter.name in raw and raw[parameter.name] != value:
+                raise ParameterConflict(
+                    f"{parameter.name} was given more than once, with different values", field=parameter.name
+                )
+            else:
+                raw[parameter.name] = value
+        return {p.name: self._value(p, raw.get(p.name, Unset)) for p in self.parameters}
+
+    async def run(self, ctx: object, pairs: Iterable[tuple[str, object]]) -> Result:
+        """Do it with what a client sent; raises what ``bind`` and the function raise."""
+        return await self.function(ctx, **self.bind(pairs))
+
+    @staticmethod
+    def _value(parameter: Parameter, raw: object) -> object:
+        if raw is Unset:
+            if parameter.required:
+                raise BadParameter(
+                    f"{parameter.name} is missing: expected {parameter.kind.expected}", field=parameter.name
+                )
+            return parameter.default
+        return parameter.kind.read(parameter.name, raw)
+
+    def _unknown(self, name: str, given: Mapping[str, object]) -> UnknownParameter:
+        shown = name if len(name) <= 64 else name[:64] + "…"
+        if name in ("dn", "tr", "xl", "ws", "x.pe", "so", "xt") and "magnet" in given:
+            return UnknownParameter(
+                f"{shown} looks like a piece of the magnet link that came apart at its '&': "
+                "send it with --data-urlencode 'magnet=…'",
+                field="magnet",
+            )
+        near = difflib.get_close_matches(name[:64], list(self._by_name), n=1)
+        if near:
+            hint = f"did you mean {near[0]}?"
+        elif self._by_name:
+            hint = f"{self.name} takes {', '.join(p.name for p in self.parameters)}"
+        else:
+            hint = f"{self.name} takes no parameters"
+        return UnknownParameter(f"unknown parameter {shown!r}: {hint}", field=shown)
+
+
+def command(
+    method: str,
+    route: str,
+    *,
+    scope: str,
+    status: int = 200,
+    location: str | None = None,
+    aliases: tuple[str, ...] = (),
+    parameter_aliases: Mapping[str, tuple[str, ...]] | None = None,
+) -> Callable[[Callable[..., Awaitable[Result]]], Command]:
+    """Make a coroutine function of ``(ctx, **parameters)`` a command; see ``Command`` for the arguments."""
+
+    def decorate(function: Callable[..., Awaitable[Result]]) -> Command:
+        hints = typing.get_type_hints(function, include_extras=True)
+        in_path = set(re.findall(r"{(\w+)}", route))
+        signature = list(inspect.signature(function).parameters.values())[1:]
+        parameters = tuple(
+            Parameter(
+                p.name,
+                Kind.of(hints[p.name]),
+                p.default,
+                p.name in in_path,
+                (parameter_aliases or {}).get(p.name, ()),
+            )
+            for p in signature
+        )
+        name = getattr(function, "__name__", "")
+        return Command(name, function, method, route, scope, status, location, aliases, parameters)
+
+    return decorate
+
+
+class Registry:
+    """The commands that one daemon serves."""
+
+    def __init__(self, commands: Iterable[Command]) -> None:
+        self._commands = tuple(commands)
+        self._by_name = {name: c for c in self._commands for name in (c.name, *c.aliases)}
+
+    def __iter__(self) -> Iterator[Command]:
+        return iter(self._commands)
+
+    def named(self, name: str) -> Command:
+        """
+        The command of this name or former name.
+
+        :raises NotFound: with the nearest name.
+        """
+        try:
+            return self._by_name[name]
+        except KeyError:
+            near = difflib.get_close_matches(name[:64], list(self._by_name), n=1)
+            hint = f": did you mean {near[0]}?" if near else ""
+            raise NotFound(f"unknown command{hint}", field="command") from None

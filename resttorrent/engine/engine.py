@@ -1,0 +1,277 @@
+"""
+All sessions of the daemon: made, found, restored at a start, and ended.
+
+The engine knows no door. Its errors are ``CommandError``s, its times the injected reactor's.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+from ..errors import CommandError, FilesInUse, SessionIsMemoryOnly, SessionNotFound, Stopping
+from ..store.records import SessionRecord
+from .session import Addition, Session, SessionOptions, Shared
+from .torrent import Torrent
+
+RETRY_BIND = 30.0
+"""Seconds between two tries to listen, for restored sessions whose ports were taken."""
+CLOSE_TIMEOUT = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why the daemon is not at its best: a stable word, and a sentence."""
+
+    code: str
+    message: str
+
+
+class Engine:
+    """
+    The daemon's sessions.
+
+    :param defaults: interfaces and discovery of sessions that don't say otherwise.
+    """
+
+    log = Logger()
+
+    def __init__(self, shared: Shared, *, interfaces: tuple[str, ...], discovery: bool) -> None:
+        self._shared = shared
+        self._interfaces = interfaces
+        self._discovery = discovery
+        self._sessions: dict[str, Session] = {}
+        self._listed: Deferred[None] | None = Deferred()
+        self._retry: IDelayedCall | None = None
+        self._stopping = False
+
+    # -- life ------------------------------------------------------------
+
+    async def start(self, *, clean: bool) -> None:
+        """
+        List what the store has, answer from then on, and load it into libtorrent beside that.
+
+        :param clean: whether the last exit was a clean one.
+        """
+        for record in await self._shared.store.sessions():
+            session = Session(_options(record), self._shared, port=record.port)
+            for torrent in await self._shared.store.torrents(record.id):
+                session.restore(torrent)
+                await self._shared.pace.breathe("listing stored torrents")
+            self._sessions[record.id] = session
+        listed, self._listed = self._listed, None
+        if listed is not None:
+            listed.callback(None)
+        for session in list(self._sessions.values()):
+            Deferred.fromCoroutine(self._revive(session, recheck=not clean))
+
+    async def _revive(self, session: Session, *, recheck: bool) -> None:
+        try:
+            await session.open()
+            await self._bind_again(session)
+            await session.load(recheck=recheck)
+        except Exception:
+            self.log.failure("session {id} was not restored whole", id=session.options.id)
+        else:
+            self.log.info("session {id}: {n} torrents loaded", id=session.options.id, n=len(session.torrents))
+
+    async def _bind_again(self, session: Session) -> None:
+        before = session.port
+        try:
+            await session.bind()
+        except CommandError as error:
+            self.log.warn(
+                "session {id} can't listen, tried again in {seconds:.0f} s: {error}",
+                id=session.options.id, seconds=RETRY_BIND, error=error.message,
+            )  # fmt: skip
+            if self._retry is None and not self._stopping:
+                self._retry = self._shared.reactor.callLater(RETRY_BIND, self._bind_the_rest)
+        if session.port != before:
+            await self._shared.store.set_session_port(session.options.id, session.port)
+
+    def _bind_the_rest(self) -> None:
+        self._retry = None
+        for session in list(self._sessions.values()):
+            if session.port is None and not session.options.memory_only and not session.closing:
+                Deferred.fromCoroutine(self._bind_again(session)).addErrback(
+                    lambda failure: self.log.failure("binding again failed", failure)
+                )
+
+    async def ready(self) -> None:
+        """Wait until all that was stored is listed."""
+        if self._listed is not None:
+            waiter: Deferred[None] = Deferred()
+            self._listed.addCallback(lambda _: waiter.callback(None))
+            await waiter
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether all that was stored is listed; before that there are no answers about sessions."""
+        return self._listed is None
+
+    async def stop(self) -> None:
+        """Save everything and close all sessions."""
+        self._stopping = True
+        if self._retry is not None and self._retry.active():
+            self._retry.cancel()
+        closing = [Deferred.fromCoroutine(s.shut_down()) for s in self._sessions.values()]
+        for session, closed in zip(list(self._sessions.values()), closing, strict=True):
+            try:
+                await closed
+            except Exception:
+                self.log.failure("session {id} was not closed in order", id=session.options.id)
+        self._sessions.clear()
+
+    # -- sessions --------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(self._sessions.values())
+
+    def session(self, session_id: str) -> Session:
+        """
+        The session of this id, in any case.
+
+        :raises SessionNotFound: if there is none.
+        """
+        session = self._sessions.get(session_id) or self._sessions.get(session_id.lower())
+        if session is None or session.closing:
+            shown = session_id if len(session_id) <= 64 else session_id[:64] + "…"
+            raise SessionNotFound(f"there is no session {shown!r}", field="session_id")
+        return session
+
+    async def create_session(
+        self,
+        *,
+        port_range: tuple[int, int],
+        memory_only: bool,
+        interfaces: tuple[str, ...] | None = None,
+        discovery: bool | None = None,
+    ) -> Session:
+        """
+        Make a session that listens.
+
+        :raises PortInUse: if no port of the range is free; nothing was created then.
+        """
+        options = SessionOptions(
+            id=os.urandom(16).hex(),
+            port_range=port_range,
+            interfaces=self._interfaces if interfaces is None else interfaces,
+            discovery=self._discovery if discovery is None else discovery,
+            memory_only=memory_only,
+        )
+        session = Session(options, self._shared)
+        await session.open()
+        try:
+            if self._stopping:
+                raise Stopping("the daemon is stopping")
+            await session.bind()
+            if not memory_only:
+                await self._shared.store.add_session(session.record())
+        except CommandError:
+            await session.close()
+            raise
+        self._sessions[options.id] = session
+        return session
+
+    async def delete_session(self, session: Session) -> None:
+        """Forget a session; answers when its port is free and its files are closed, 10 s at most. Payload stays."""
+        if not session.options.memory_only:
+            await self._shared.store.delete_session(session.options.id)
+        closed: Deferred[None] = Deferred.fromCoroutine(session.close())
+        del self._sessions[session.options.id]
+        closed.addTimeout(CLOSE_TIMEOUT, self._shared.reactor)
+        try:
+            await closed
+        except Exception:
+            self.log.failure("session {id} was not closed in order", id=session.options.id)
+
+    # -- torrents --------------------------------------------------------
+
+    async def add_torrent(self, session: Session, addition: Addition) -> Torrent:
+        """
+        Add a torrent to a session; see ``Session.add``.
+
+        :raises SessionIsMemoryOnly, FilesInUse: beside what that raises.
+        """
+        self._check(session, addition)
+        return await session.add(addition)
+
+    def _check(self, session: Session, addition: Addition) -> None:
+        if session.options.memory_only and not addition.memory_only:
+            raise SessionIsMemoryOnly(
+                "a torrent that is to outlive the daemon needs a session with memory_only=0", field="memory_only"
+            )
+        for other in self._sessions.values():
+            if other is session:
+                continue
+            twin = other.torrents.of_identity(addition.metainfo.identity)
+            if twin is not None and twin.save_path == addition.save_path and not other.is_complete(twin):
+                raise FilesInUse(
+                    f"session {other.options.id} is still downloading the same torrent to the same folder",
+                    field="save_path",
+                )
+
+    async def remove_torrent(self, session: Session, torrent: Torrent, *, delete_files: bool) -> None:
+        """
+        Forget a torrent, and delete its files if asked to, except those that another torrent uses.
+
+        :raises PathOutsideRoots: if a link leads its files out of the roots; nothing was changed then.
+        """
+        if not delete_files:
+            await session.remove(torrent)
+            return
+        await session.loaded_or_faulty(torrent)
+        await session.check_paths(torrent)
+        relative = await session.files_of(torrent)
+        await session.remove(torrent)
+        keep = await self._files_near(torrent)
+        await session.delete_files(torrent, relative, keep)
+
+    async def _files_near(self, gone: Torrent) -> frozenset[str]:
+        """Absolute paths of the files of all torrents whose payload touches that of one that is gone."""
+        here = gone.content_path
+        paths: list[str] = []
+        for session in self._sessions.values():
+            for torrent in session.torrents:
+                there = torrent.content_path
+                if here and there and torrent is not gone and _touch(here, there):
+                    base = torrent.save_path.rstrip("/")
+                    paths.extend(f"{base}/{path}" for path in await session.files_of(torrent))
+        return frozenset(paths)
+
+    # -- health ----------------------------------------------------------
+
+    def reasons(self) -> list[Reason]:
+        """What is wrong with the sessions, if anything."""
+        return [
+            Reason("session_not_listening", f"session {s.options.id} could bind none of its ports")
+            for s in self._sessions.values()
+            if s.port is None and not s.closing and s.was_bound
+        ]
+
+    def oldest_question(self) -> float:
+        """Seconds that the oldest question to libtorrent has waited for its answer."""
+        return max((s.refresher.oldest() for s in self._sessions.values()), default=0.0)
+
+    @property
+    def loading(self) -> int:
+        """How many torrents are still to be loaded."""
+        return sum(s.loading for s in self._sessions.values())
+
+
+def _touch(a: str, b: str) -> bool:
+    return a == b or a.startswith(b + "/") or b.startswith(a + "/")
+
+
+def _options(record: SessionRecord) -> SessionOptions:
+    return SessionOptions(
+        id=record.id,
+        port_range=record.port_range,
+        interfaces=record.interfaces,
+        discovery=record.discovery,
+        memory_only=False,
+    )
+

@@ -1,0 +1,173 @@
+"""One torrent of one session: what we know of it, and its libtorrent handle once it is loaded."""
+
+import libtorrent as lt
+
+from ..errors import TorrentNotFound
+from ..store.records import TorrentRecord
+from .infohash import Identity
+from .metainfo import file_paths, top_name
+
+_INVALID_HANDLE = "[libtorrent:20]"
+
+_PAUSED = lt.torrent_flags.paused
+_AUTO_MANAGED = lt.torrent_flags.auto_managed
+
+
+class Torrent:
+    """
+    A torrent, loaded or not.
+
+    :ivar infohash: its key, fixed when it was added.
+    :ivar handle: libtorrent's, or ``None`` while it is not loaded.
+    :ivar stopped: it is not to run until told so.
+    :ivar done: all that was wanted was here when its resume data was last saved.
+    :ivar fault: why it can't be loaded, or ``None``.
+    """
+
+    __slots__ = (
+        "added_time",
+        "done",
+        "fault",
+        "handle",
+        "infohash",
+        "infohash_v1",
+        "infohash_v2",
+        "magnet",
+        "memory_only",
+        "save_path",
+        "stopped",
+        "storage_mode",
+        "top",
+    )
+
+    def __init__(
+        self,
+        infohash: str,
+        identity: Identity,
+        *,
+        save_path: str,
+        storage_mode: str,
+        stopped: bool,
+        memory_only: bool,
+        added_time: int,
+        magnet: str | None,
+        top: str | None = None,
+        done: bool = False,
+    ) -> None:
+        self.infohash = infohash
+        self.infohash_v1 = identity.v1
+        self.infohash_v2 = identity.v2
+        self.save_path = save_path
+        self.storage_mode = storage_mode
+        self.stopped = stopped
+        self.memory_only = memory_only
+        self.added_time = added_time
+        self.magnet = magnet
+        self.top = top
+        self.done = done
+        self.handle: lt.torrent_handle | None = None
+        self.fault: str | None = None
+
+    @classmethod
+    def from_record(cls, record: TorrentRecord) -> "Torrent":
+        """A torrent as the store remembers it."""
+        return cls(
+            record.infohash,
+            Identity(record.infohash_v1, record.infohash_v2),
+            save_path=record.save_path,
+            storage_mode=record.storage_mode,
+            stopped=record.stopped,
+            memory_only=False,
+            added_time=record.added_time,
+            magnet=record.magnet,
+            done=record.done,
+        )
+
+    def record(self, session_id: str, row: bytes) -> TorrentRecord:
+        """What the store is to remember."""
+        return TorrentRecord(
+            session_id=session_id,
+            infohash=self.infohash,
+            infohash_v1=self.infohash_v1,
+            infohash_v2=self.infohash_v2,
+            magnet=self.magnet,
+            save_path=self.save_path,
+            storage_mode="allocate" if self.storage_mode == "allocate" else "sparse",
+            stopped=self.stopped,
+            done=self.done,
+            added_time=self.added_time,
+            row=row,
+        )
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.infohash_v1, self.infohash_v2)
+
+    @property
+    def content_path(self) -> str | None:
+        """The torrent's only file or its top folder; ``None`` until that is known."""
+        return None if self.top is None else f"{self.save_path.rstrip('/')}/{self.top}"
+
+    def configure(self, params: lt.add_torrent_params) -> None:
+        """Set in ``params`` all that this torrent decides itself."""
+        params.save_path = self.save_path
+        params.storage_mode = (
+            lt.storage_mode_t.storage_mode_allocate
+            if self.storage_mode == "allocate"
+            else lt.storage_mode_t.storage_mode_sparse
+        )
+        params.added_time = self.added_time
+        flags = int(params.flags) | int(lt.torrent_flags.duplicate_is_error)
+        flags |= int(lt.torrent_flags.update_subscribe)
+        if self.stopped:
+            flags = (flags | int(_PAUSED)) & ~int(_AUTO_MANAGED)
+        else:
+            flags = (flags | int(_AUTO_MANAGED)) & ~int(_PAUSED)
+        params.flags = flags
+
+    @property
+    def live(self) -> lt.torrent_handle:
+        """
+        The handle.
+
+        :raises TorrentNotFound: if libtorrent does not have the torrent.
+        """
+        if self.handle is None:
+            raise TorrentNotFound(f"torrent {self.infohash} is not loaded")
+        return self.handle
+
+    def apply_stopped(self) -> None:
+        """Tell libtorrent whether to run it; none of these calls blocks."""
+        handle = self.live
+        if self.stopped:
+            handle.unset_flags(_AUTO_MANAGED)
+            handle.pause()
+        else:
+            handle.clear_error()
+            handle.set_flags(_AUTO_MANAGED)
+            handle.resume()
+
+    def info(self) -> lt.torrent_info | None:
+        """The info dictionary, ``None`` until it is known (no round trip to libtorrent's thread)."""
+        info = self.handle.torrent_file() if self.handle is not None else None
+        return info if info is not None and info.is_valid() else None
+
+    def files(self) -> list[str]:
+        """Paths of its files below the save path; empty while the metadata is not known. Slow for 10,000s."""
+        info = self.info()
+        return [] if info is None else list(file_paths(info))
+
+    def learn_metadata(self) -> bytes | None:
+        """Take over what a magnet's metadata tells; return the bencoded info dictionary."""
+        info = self.info()
+        if info is None:
+            return None
+        identity = Identity.of(info.info_hashes())
+        self.infohash_v1, self.infohash_v2 = identity.v1, identity.v2
+        self.top = top_name(info)
+        return bytes(info.info_section())
+
+
+def is_gone(error: RuntimeError) -> bool:
+    """Whether this libtorrent error says that the torrent was removed meanwhile."""
+    return _INVALID_HANDLE in str(error)

@@ -1,0 +1,228 @@
+"""
+The REST door: an HTTP request in, one command run, an answer out.
+
+The registry says what is served; no command is known by name here. A request's pairs come from path, query
+and body, and the command judges them. A command whose client is gone is cancelled. While the daemon stops,
+requests that change nothing (RFC 9110 §9.2.1; a long poll would hold all up) end with 503, others may finish.
+"""
+
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.interfaces import IReactorThreads
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+
+from ..commands.registry import Command, Registry
+from ..errors import CommandError, Stopping
+from . import bodies, replies, urlencoded
+from .compression import SMALLEST, Compressor
+from .negotiation import accepts_gzip, matches_tag
+from .replies import Reply, TransactionId
+from .routes import Routes
+
+SAFE_METHODS = (b"GET", b"HEAD", b"OPTIONS")
+
+
+class Exchange:
+    """
+    One request on its way to a reply.
+
+    :ivar pairs: the parameters read so far.
+    :ivar t_id: what to echo.
+    :ivar running: the work, cancelled when ``gone`` (no client, no reply) or ``stopped`` (with the daemon).
+    """
+
+    __slots__ = ("gone", "pairs", "path", "query", "request", "running", "stopped", "t_id")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.path, _, self.query = request.uri.partition(b"?")
+        self.pairs: list[tuple[str, object]] = []
+        self.t_id: TransactionId = None
+        self.gone = False
+        self.stopped = False
+        self.running: Deferred[None] | None = None
+
+    def take(self, pairs: Iterable[tuple[str, object]]) -> None:
+        """Add parameters, but for those that belong to the envelope."""
+        for name, value in pairs:
+            if name == "t_id":
+                if self.t_id is None and type(value) in (str, int, float):
+                    self.t_id = value  # type: ignore[assignment]
+            elif name != "command":
+                self.pairs.append((name, value))
+
+    def take_body(self) -> None:
+        """
+        Add the body's parameters.
+
+        :raises CommandError: as ``bodies.pairs_of``.
+        """
+        content = self.request.content
+        body = b"" if content is None else content.read()
+        if body:
+            content_type = self.request.requestHeaders.getRawHeaders(b"Content-Type", [None])[0]
+            self.take(bodies.pairs_of(content_type, self.header(b"Content-Encoding"), body))
+
+    def client_left(self, reason: Failure) -> None:
+        self.gone = True
+        self._cancel()
+
+    def stop(self) -> None:
+        self.stopped = True
+        self._cancel()
+
+    def _cancel(self) -> None:
+        if self.running is not None:
+            self.running.cancel()
+
+    def header(self, name: bytes) -> bytes | None:
+        """A request header's values as one list, or ``None``."""
+        values = self.request.requestHeaders.getRawHeaders(name)
+        return b",".join(values) if values else None
+
+
+class Door(Resource):
+    """
+    The resource that answers every path.
+
+    :param make_context: makes what a command gets as its first argument.
+    """
+
+    isLeaf = True
+    _log = Logger()
+
+    def __init__(
+        self, registry: Registry, make_context: Callable[[], object], *, reactor: IReactorThreads
+    ) -> None:
+        Resource.__init__(self)
+        self._make_context = make_context
+        self._compressor = Compressor(reactor)
+        self._routes = Routes((c.name, c.method, c.route, self._handler(c)) for c in registry)
+        self._running: set[Exchange] = set()
+        self._draining = False
+        self._waiting: list[Deferred[None]] = []
+
+    def render(self, request: Request) -> int:
+        exchange = Exchange(request)
+        try:
+            work = self._begin(exchange)
+        except CommandError as error:
+            self._send(replies.of_error(error, exchange.t_id), exchange)
+            return NOT_DONE_YET
+        if not work.called:
+            exchange.running = work
+            self._running.add(exchange)
+            request.notifyFinish().addErrback(exchange.client_left)
+            work.addBoth(self._ended, exchange)
+        work.addErrback(self._log_mistake)
+        return NOT_DONE_YET
+
+    def drain(self) -> None:
+        """Refuse new requests from now on, and end the running ones that change nothing."""
+        self._draining = True
+        for exchange in tuple(self._running):
+            if exchange.request.method in SAFE_METHODS:
+                exchange.stop()
+
+    def drained(self) -> Deferred[None]:
+        """Fires when no request runs; cancel it (``addTimeout``) to wait no longer."""
+        waiter: Deferred[None] = Deferred(self._forget)
+        self._waiting.append(waiter)
+        self._tell_waiting()
+        return waiter
+
+    def _forget(self, waiter: Deferred[None]) -> None:
+        self._waiting.remove(waiter)
+
+    def _ended(self, result: object, exchange: Exchange) -> object:
+        self._running.discard(exchange)
+        self._tell_waiting()
+        return result
+
+    def _tell_waiting(self) -> None:
+        while self._waiting and not self._running:
+            self._waiting.pop().callback(None)
+
+    def _log_mistake(self, failure: Failure) -> None:
+        self._log.failure("a reply could not be sent", failure)
+
+    def _begin(self, exchange: Exchange) -> Deferred[None]:
+        request = exchange.request
+        exchange.take(urlencoded.pairs_of(exchange.query))
+        if self._draining:
+            raise Stopping("the daemon is stopping")
+        if request.method == b"OPTIONS":
+            self._send(replies.of_options(self._routes.allowed(exchange.path)), exchange)
+            return succeed(None)
+        name, variables = self._routes.match(request.method, exchange.path)
+        return self._routes.run(name, request, exchange, **variables)
+
+    def _handler(self, command: Command) -> Callable[..., Coroutine[Deferred[Any], Any, None]]:
+        def handle(
+            request: Request, exchange: Exchange, **variables: str
+        ) -> Coroutine[Deferred[Any], Any, None]:
+            return self._serve(exchange, command, variables)
+
+        return handle
+
+    async def _serve(self, exchange: Exchange, command: Command, variables: Mapping[str, str]) -> None:
+        try:
+            reply = await self._reply(exchange, command, variables)
+            reply = await self._compressed(reply, exchange)
+        except CancelledError:
+            reply = replies.of_error(Stopping("the daemon is stopping"), exchange.t_id)
+        if not exchange.gone:
+            self._send(reply, exchange)
+
+    async def _reply(self, exchange: Exchange, command: Command, variables: Mapping[str, str]) -> Reply:
+        try:
+            exchange.take(variables.items())
+            exchange.take_body()
+            result = await command.function(self._make_context(), **command.bind(exchange.pairs))
+            reply = replies.of_result(result, command, variables, exchange.t_id)
+        except CommandError as error:
+            return replies.of_error(error, exchange.t_id)
+        except Exception as error:
+            if isinstance(error, CancelledError) and (exchange.gone or exchange.stopped):
+                raise
+            return self._mistake(exchange)
+        if reply.opaque_tag is not None and exchange.request.method in SAFE_METHODS:
+            known = exchange.header(b"If-None-Match")
+            if known is not None and matches_tag(known, reply.opaque_tag):
+                return reply.not_modified()
+        return reply
+
+    def _mistake(self, exchange: Exchange) -> Reply:
+        # the query is left out of the log: it may hold secrets
+        self._log.failure(
+            "a command failed unexpectedly: {method!r} {path!r}",
+            method=exchange.request.method,
+            path=exchange.path,
+        )
+        return replies.of_error(CommandError("the daemon made a mistake; its log says more"), exchange.t_id)
+
+    async def _compressed(self, reply: Reply, exchange: Exchange) -> Reply:
+        if len(reply.body) < SMALLEST:
+            return reply
+        accepted = exchange.header(b"Accept-Encoding")
+        if accepted is None or not accepts_gzip(accepted):
+            return reply
+        return reply.gzipped(await self._compressor.compress(reply.body))
+
+    def _send(self, reply: Reply, exchange: Exchange) -> None:
+        if self._draining:
+            reply = reply.closing()
+        reply.write_to(exchange.request)
+        exchange.request.finish()
+
+
+def build_resource(
+    registry: Registry, make_context: Callable[[], object], *, reactor: IReactorThreads
+) -> Door:
+    """The door as a resource, to be put below a site or another bridge to twisted.web."""
+    return Door(registry, make_context, reactor=reactor)

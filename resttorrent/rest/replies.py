@@ -1,0 +1,112 @@
+"""What becomes of a command's result: an HTTP status, headers and bytes, in the one shape of all answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import msgspec
+from twisted.web.server import Request
+
+from ..commands.answers import Answer, Failure, Tagged
+from ..commands.registry import Command
+from ..errors import CommandError, MethodNotAllowed
+
+TransactionId = str | int | float | None
+"""What a client chose as ``t_id``."""
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+NOT_STORED: Headers = ((b"Cache-Control", b"no-store"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """
+    What goes over the wire.
+
+    :ivar headers: beside those that every reply has.
+    :ivar opaque_tag: the entity tag between its quotes, or ``None``.
+    """
+
+    status: int
+    body: bytes
+    headers: Headers = NOT_STORED
+    opaque_tag: bytes | None = None
+
+    def not_modified(self) -> "Reply":
+        """The reply to a client that has this one already (RFC 9110 §15.4.5)."""
+        return Reply(304, b"", self.headers, self.opaque_tag)
+
+    def gzipped(self, body: bytes) -> "Reply":
+        """The same with its body compressed."""
+        return Reply(self.status, body, (*self.headers, (b"Content-Encoding", b"gzip")), self.opaque_tag)
+
+    def closing(self) -> "Reply":
+        """The same as the connection's last."""
+        return Reply(self.status, self.body, (*self.headers, (b"Connection", b"close")), self.opaque_tag)
+
+    def write_to(self, request: Request) -> None:
+        """Write status, headers and (but for HEAD) body to ``request``, which is not finished yet."""
+        request.setResponseCode(self.status)
+        if self.body:
+            request.setHeader(b"Content-Type", b"application/json")
+            request.setHeader(b"X-Content-Type-Options", b"nosniff")
+        if self.status != 204:
+            request.setHeader(b"Vary", b"Accept-Encoding")
+        for name, value in self.headers:
+            request.setHeader(name, value)
+        if self.status not in (204, 304):
+            request.setHeader(b"Content-Length", b"%d" % len(self.body))
+        request.write(self.body)
+
+
+def of_result(
+    result: Answer | Tagged[Answer], command: Command, variables: Mapping[str, str], t_id: TransactionId
+) -> Reply:
+    """
+    The reply of a command that succeeded.
+
+    :param variables: of the request's path; ``command.location`` may name them, and ``answer``.
+    """
+    if isinstance(result, Tagged):
+        opaque_tag = result.etag.encode("ascii")
+        tagged = ((b"Cache-Control", b"no-cache"), (b"ETag", b'W/"%s"' % opaque_tag))
+        return Reply(command.status, _encoded(result.answer, t_id), tagged, opaque_tag)
+    headers = NOT_STORED
+    if command.location is not None:
+        quoted = {name: quote(value, safe="") for name, value in variables.items()}
+        location = command.location.format(answer=result, **quoted)
+        headers = (*headers, (b"Location", location.encode("ascii")))
+    return Reply(command.status, _encoded(result, t_id), headers)
+
+
+def of_error(error: CommandError, t_id: TransactionId = None) -> Reply:
+    """The reply of a command that failed, or never began."""
+    failure = Failure(
+        status="fail",
+        message=_encodable(error.message),
+        code=error.code,
+        field=None if error.field is None else _encodable(error.field),
+    )
+    headers = NOT_STORED
+    if isinstance(error, MethodNotAllowed):
+        headers = (*headers, (b"Allow", ", ".join(error.allowed).encode("ascii")))
+    return Reply(error.http_status, _encoded(failure, t_id), headers)
+
+
+def of_options(allowed: tuple[str, ...]) -> Reply:
+    """What OPTIONS answers."""
+    return Reply(204, b"", ((b"Allow", ", ".join(allowed).encode("ascii")),))
+
+
+def _encoded(answer: Answer | Failure, t_id: TransactionId) -> bytes:
+    body = msgspec.json.encode(answer)
+    if t_id is None:
+        return body
+    # every answer has a status, so there is a member to follow
+    return b'%s,"t_id":%s}' % (body[:-1], msgspec.json.encode(t_id))
+
+
+def _encodable(text: str) -> str:
+    """``text`` with any lone surrogate replaced: the names of peers and files are quoted in messages."""
+    return text.encode("utf-8", "replace").decode()

@@ -1,0 +1,184 @@
+"""
+The wiring: the only place where the parts of the daemon meet.
+
+Store → engine → commands → doors, started in that order and stopped in reverse, each awaited. ``twistd``,
+``debug.py``, the WSGI bridge and the tests all come through here.
+"""
+
+import gc
+import time
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from .commands import adding, daemon, peers, sessions, torrents
+from .commands.context import Context
+from .commands.health import Health
+from .commands.registry import Registry
+from .engine.engine import Engine, Reason
+from .engine.pace import Pace
+from .engine.session import Shared
+from .fetch import Fetcher
+from .listening import describe, listen_all, remove_listening_json, write_listening_json
+from .paths import Roots
+from .rest.site import build_site
+from .settings import Settings
+from .startup import StartFailed
+from .store.refusals import StoreRefusal
+from .store.revisions import Revisions
+from .store.store import Store
+from .turns import TurnMeter, TurnWatch
+
+DRAIN_TIMEOUT = 10.0
+"""Seconds that running requests have to end when the daemon stops."""
+STOP_TIMEOUT = 60.0
+_HIGH_WATER = "revisions"
+
+
+class DaemonService:
+    """
+    One daemon.
+
+    Ports are bound in ``privilegedStartService``, so that one in use ends the start; everything else comes up in
+    ``startService``, after twistd has forked: a libtorrent session does not survive a fork.
+    """
+
+    log = Logger()
+
+    def __init__(self, settings: Settings, reactor: Any) -> None:
+        self.settings = settings
+        self._reactor = reactor
+        self._ports: list[IListeningPort] = []
+        self._ready: Deferred[None] = Deferred()
+        self._started: Deferred[None] | None = None
+        self.meter = TurnMeter()
+        self._watch = TurnWatch(reactor, self.meter)
+        self.store = Store(settings.state_dir, durability=settings.durability, reactor=reactor)
+        self._revisions = Revisions(int(time.time() * 1_000_000), 0)
+        self._reserving = LoopingCall(self._reserve)
+        self._reserving.clock = reactor
+        roots = Roots(settings.roots)
+        pace = Pace(reactor, self.meter)
+        shared = Shared(reactor, self.store, self._revisions, roots, pace, time.time)
+        self.engine = Engine(shared, interfaces=settings.peer_interfaces, discovery=settings.discovery)
+        self.health = Health(self.engine, self.store, self.meter, reactor.seconds)
+        self.registry = Registry(
+            [*sessions.COMMANDS, *torrents.COMMANDS, *adding.COMMANDS, *peers.COMMANDS, *daemon.COMMANDS]
+        )
+        self.context = Context(
+            engine=self.engine,
+            fetcher=Fetcher(reactor, allow=settings.fetch_allow),
+            roots=roots,
+            pace=pace,
+            health=self.health,
+            seconds=reactor.seconds,
+            started=reactor.seconds(),
+        )
+        self.site = build_site(self.registry, lambda: self.context, reactor=reactor)
+
+    # -- starting --------------------------------------------------------
+
+    def privilegedStartService(self) -> None:
+        """
+        Bind the API's ports.
+
+        :raises StartFailed: if one can't be bound.
+        """
+        self._ports = listen_all(self._reactor, self.settings.listen, self.site)
+
+    def startService(self) -> None:
+        """Begin to start; ``when_ready`` tells how it went."""
+        self._watch.start()
+        self._started = Deferred.fromCoroutine(self._start())
+        self._started.addErrback(self._ready.errback)
+
+    def when_ready(self) -> Deferred[None]:
+        """Fires when all that was stored is listed; fails with StartFailed, in one line."""
+        return self._ready
+
+    async def _start(self) -> None:
+        try:
+            report = await self.store.open()
+        except StoreRefusal as error:
+            raise StartFailed(str(error)) from None
+        if report.set_aside is not None:
+            message = f"the state database was damaged and was set aside as {report.set_aside}"
+            self.log.error("{message}", message=message)
+            self.health.remember(Reason("database_set_aside", message))
+        self._revisions.resume_above(int(await self.store.setting(_HIGH_WATER) or 0))
+        await self._reserve()
+        self._reserving.start(1, now=False).addErrback(
+            lambda failure: self.log.failure("revisions are no longer reserved", failure)
+        )
+        await self.engine.start(clean=report.clean)
+        # what was read at the start lives on: keep the collector from walking it again and again
+        gc.collect()
+        gc.freeze()
+        if self.settings.state_dir is not None:
+            write_listening_json(self.settings.state_dir, self._ports)
+        for port in self._ports:
+            self.log.info("serving at {address}", address=describe(port))
+        self._ready.callback(None)
+
+    async def _reserve(self) -> None:
+        """Keep the stored high-water mark ahead of all revisions."""
+        if not self._revisions.needs_reserve:
+            return
+        mark = self._revisions.reserve()
+        try:
+            await self.store.set_setting(_HIGH_WATER, str(mark))
+        except Exception:
+            self.log.failure("the high-water mark of revisions was not stored")
+            self._revisions.reserve_failed()
+        else:
+            self._revisions.reserved(mark)
+
+    # -- stopping --------------------------------------------------------
+
+    def stopService(self) -> "Deferred[None]":
+        """Stop in order; fires when all is saved and closed."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        self.health.stopping = True
+        for port in self._ports:
+            await _result(port.stopListening())
+        self.site.door.drain()
+        try:
+            await self.site.door.drained().addTimeout(DRAIN_TIMEOUT, self._reactor)
+        except Exception as error:
+            self.log.warn("requests were still running: {error!r}", error=error)
+        self.site.close_connections()
+        if self._started is not None and not self._started.called:
+            self._started.cancel()
+        await self._stop_parts()
+        self._watch.stop()
+        if self.settings.state_dir is not None and self._ports:
+            remove_listening_json(self.settings.state_dir)
+
+    async def _stop_parts(self) -> None:
+        clean = True
+        try:
+            await Deferred.fromCoroutine(self.engine.stop()).addTimeout(STOP_TIMEOUT, self._reactor)
+        except Exception:
+            clean = False
+            self.log.failure("the engine was not stopped in order")
+        if self._reserving.running:
+            self._reserving.stop()
+        try:
+            await self.store.close(clean=clean)
+        except Exception:
+            self.log.failure("the store was not closed in order")
+
+
+async def _result(outcome: Any) -> Any:
+    """What a method that may or may not give a Deferred comes to."""
+    return await outcome if isinstance(outcome, Deferred) else outcome
+
+
+def make_service(settings: Settings, reactor: Any) -> DaemonService:
+    """The daemon that these settings describe; nothing is started or bound yet."""
+    return DaemonService(settings, reactor)

@@ -1,0 +1,63 @@
+"""What the store keeps, as plain values that cross between the reactor and the store's thread."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """
+    A session that outlives the process.
+
+    :ivar port_range: (first, last) as asked for.
+    :ivar port: the port last bound, or ``None``.
+    :ivar interfaces: addresses or device names for peers; empty means all.
+    """
+
+    id: str
+    port_range: tuple[int, int]
+    port: int | None
+    interfaces: tuple[str, ...]
+    discovery: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TorrentRecord:
+    """
+    A torrent of such a session.
+
+    :ivar infohash: its key, fixed when it was added: v1 if there is one, else the truncated v2.
+    :ivar infohash_v1: 40 hex digits, or ``None``; :ivar infohash_v2: 64 hex digits, or ``None``.
+    :ivar magnet: the cleaned magnet link it was added by, or ``None`` for a .torrent file.
+    :ivar stopped: not to run until told so.
+    :ivar done: all that was wanted had been downloaded when its resume data was last saved.
+    :ivar added_time: epoch seconds.
+    :ivar row: its last known row of the status table, as ``engine.fields`` encodes it; or ``None``.
+    """
+
+    session_id: str
+    infohash: str
+    infohash_v1: str | None
+    infohash_v2: str | None
+    magnet: str | None
+    save_path: str
+    storage_mode: Literal["sparse", "allocate"]
+    stopped: bool
+    done: bool
+    added_time: int
+    row: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class TorrentBlobs:
+    """
+    What libtorrent needs to load a torrent.
+
+    :ivar metainfo: the .torrent file as it was added, or ``None``.
+    :ivar info: the bencoded info dictionary that a magnet got from its peers, or ``None``.
+    :ivar resume: bare resume data (no info dictionary), or ``None`` if none was saved yet.
+    """
+
+    metainfo: bytes | None
+    info: bytes | None
+    resume: bytes | None

@@ -1,0 +1,162 @@
+"""
+The SQL of the store: one function per call, each given the connection inside a transaction.
+
+They may run twice (see ``group``) and touch nothing but the database. A write for a torrent that has been
+removed meanwhile matches no row: that is the wanted outcome, not an error.
+"""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+
+from resttorrent.errors import SessionNotFound, TorrentExists
+from resttorrent.store.records import SessionRecord, TorrentBlobs, TorrentRecord
+
+_TORRENT_COLUMNS = (
+    "session_id, infohash, infohash_v1, infohash_v2, magnet, save_path, storage_mode, "
+    'stopped, done, added_time, "row"'
+)
+_ADD_TORRENT = f"INSERT INTO torrents ({_TORRENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+def add_session(db: sqlite3.Connection, record: SessionRecord) -> None:
+    db.execute(
+        "INSERT INTO sessions (id, first_port, last_port, port, interfaces, discovery) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
+        (record.id, *record.port_range, record.port, json.dumps(record.interfaces), record.discovery),
+    )
+
+
+def set_session_port(db: sqlite3.Connection, session_id: str, port: int | None) -> None:
+    db.execute("UPDATE sessions SET port = ? WHERE id = ?", (port, session_id))
+
+
+def delete_session(db: sqlite3.Connection, session_id: str) -> None:
+    """Its torrents and their blobs go by the foreign keys."""
+    db.execute("DELETE FROM sessions WHERE id = ?", (session_id,))
+
+
+def sessions(db: sqlite3.Connection) -> list[SessionRecord]:
+    rows = db.execute(
+        "SELECT id, first_port, last_port, port, interfaces, discovery FROM sessions ORDER BY number"
+    )
+    return [
+        SessionRecord(id_, (first, last), port, tuple(json.loads(interfaces)), bool(discovery))
+        for id_, first, last, port, interfaces, discovery in rows
+    ]
+
+
+def add_torrent(db: sqlite3.Connection, record: TorrentRecord, metainfo: bytes | None) -> None:
+    """
+    :raises TorrentExists: the session has it already.
+    :raises SessionNotFound: the session has been deleted meanwhile, or is not in the database.
+    """
+    r = record
+    try:
+        number = db.execute(
+            _ADD_TORRENT,
+            (
+                r.session_id, r.infohash, r.infohash_v1, r.infohash_v2, r.magnet, r.save_path, r.storage_mode,
+                r.stopped, r.done, r.added_time, r.row,
+            ),
+        ).lastrowid  # fmt: skip
+    except sqlite3.IntegrityError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_UNIQUE:
+            raise TorrentExists(f"The session already has the torrent {r.infohash}.") from error
+        if error.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+            raise SessionNotFound(f"There is no session {r.session_id}.") from error
+        raise
+    if metainfo is not None:
+        db.execute("INSERT INTO metainfo (torrent, data) VALUES (?, ?)", (number, metainfo))
+
+
+def remove_torrent(db: sqlite3.Connection, session_id: str, infohash: str) -> None:
+    db.execute("DELETE FROM torrents WHERE session_id = ? AND infohash = ?", (session_id, infohash))
+
+
+def set_stopped(
+    db: sqlite3.Connection, session_id: str, infohash: str, stopped: bool, row: bytes | None
+) -> None:
+    """Without a ``row`` the stored one stays."""
+    db.execute(
+        'UPDATE torrents SET stopped = ?, "row" = coalesce(?, "row") WHERE session_id = ? AND infohash = ?',
+        (stopped, row, session_id, infohash),
+    )
+
+
+def save_info(
+    db: sqlite3.Connection,
+    session_id: str,
+    infohash: str,
+    info: bytes,
+    infohash_v1: str | None,
+    infohash_v2: str | None,
+) -> None:
+    db.execute(
+        "UPDATE torrents SET infohash_v1 = ?, infohash_v2 = ? WHERE session_id = ? AND infohash = ?",
+        (infohash_v1, infohash_v2, session_id, infohash),
+    )
+    db.execute(
+        "INSERT INTO info (torrent, data) "
+        "SELECT number, ? FROM torrents WHERE session_id = ? AND infohash = ? "
+        "ON CONFLICT (torrent) DO UPDATE SET data = excluded.data",
+        (info, session_id, infohash),
+    )
+
+
+def save_resume(
+    db: sqlite3.Connection, session_id: str, infohash: str, resume: bytes, row: bytes, done: bool
+) -> None:
+    db.execute(
+        'UPDATE torrents SET "row" = ?, done = ? WHERE session_id = ? AND infohash = ?',
+        (row, done, session_id, infohash),
+    )
+    db.execute(
+        "INSERT INTO resume (torrent, data) "
+        "SELECT number, ? FROM torrents WHERE session_id = ? AND infohash = ? "
+        "ON CONFLICT (torrent) DO UPDATE SET data = excluded.data",
+        (resume, session_id, infohash),
+    )
+
+
+def save_rows(db: sqlite3.Connection, session_id: str, rows: Sequence[tuple[str, bytes]]) -> None:
+    db.executemany(
+        'UPDATE torrents SET "row" = ? WHERE session_id = ? AND infohash = ?',
+        ((row, session_id, infohash) for infohash, row in rows),
+    )
+
+
+def torrents(db: sqlite3.Connection, session_id: str) -> list[TorrentRecord]:
+    rows = db.execute(
+        f"SELECT {_TORRENT_COLUMNS} FROM torrents WHERE session_id = ? ORDER BY number", (session_id,)
+    )
+    return [
+        TorrentRecord(sid, key, v1, v2, magnet, path, mode, stopped == 1, done == 1, added, row)
+        for sid, key, v1, v2, magnet, path, mode, stopped, done, added, row in rows
+    ]
+
+
+def blobs(db: sqlite3.Connection, session_id: str, infohashes: Sequence[str]) -> dict[str, TorrentBlobs]:
+    """Those of ``infohashes`` that exist, in one statement instead of one each."""
+    rows = db.execute(
+        "SELECT torrents.infohash, metainfo.data, info.data, resume.data FROM json_each(?) AS asked "
+        "CROSS JOIN torrents ON torrents.session_id = ? AND torrents.infohash = asked.value "
+        "LEFT JOIN metainfo ON metainfo.torrent = torrents.number "
+        "LEFT JOIN info ON info.torrent = torrents.number "
+        "LEFT JOIN resume ON resume.torrent = torrents.number",
+        (json.dumps(list(infohashes)), session_id),
+    )
+    return {infohash: TorrentBlobs(metainfo, info, resume) for infohash, metainfo, info, resume in rows}
+
+
+def set_setting(db: sqlite3.Connection, name: str, value: str) -> None:
+    db.execute(
+        "INSERT INTO settings (name, value) VALUES (?, ?) "
+        "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        (name, value),
+    )
+
+
+def setting(db: sqlite3.Connection, name: str) -> str | None:
+    found = db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+    return None if found is None else str(found[0])

@@ -1,0 +1,125 @@
+"""What an installed RestTorrent consists of, and that twistd finds it there."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from resttorrent import __version__
+from resttorrent.options import OPTIONS
+
+HERE = Path(__file__).resolve().parent.parent
+# Seconds; only what hangs runs into it.
+PATIENCE = 300
+SOURCES = ("setup.cfg", "setup.py", "README.rst", "LICENSE", "MANIFEST.in", "resttorrent", "twisted")
+
+
+class WheelTests(SynchronousTestCase):
+    """One wheel, built once from a copy of the sources, for all tests."""
+
+    wheel: Path
+    folder: Path
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.folder = Path(f"wheel-{os.getpid()}").resolve()
+        cls.folder.mkdir()
+        source = cls.folder / "source"
+        source.mkdir()
+        for name in SOURCES:
+            if (HERE / name).is_dir():
+                shutil.copytree(
+                    HERE / name, source / name, ignore=shutil.ignore_patterns("*.pyc", "dropin.cache")
+                )
+            else:
+                shutil.copy(HERE / name, source / name)
+        built = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "build",
+                "--wheel",
+                "--no-isolation",
+                "--outdir",
+                str(cls.folder),
+                str(source),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=PATIENCE,
+        )
+        if built.returncode:
+            raise AssertionError(built.stdout)
+        (cls.wheel,) = cls.folder.glob("*.whl")
+
+    def files(self) -> set[str]:
+        with zipfile.ZipFile(self.wheel) as archive:
+            return set(archive.namelist())
+
+    def of_source(self, pattern: str) -> set[str]:
+        return {str(path.relative_to(HERE)) for path in HERE.glob(pattern)}
+
+    def test_content(self) -> None:
+        files = self.files()
+        information = {name for name in files if ".dist-info/" in name}
+        expected = {
+            *self.of_source("resttorrent/**/*.py"),
+            *self.of_source("resttorrent/store/migrations/*.sql"),
+            "resttorrent/py.typed",
+            "twisted/plugins/resttorrent_plugin.py",
+        }
+        self.assertEqual(files - information, expected)
+        self.assertTrue(any(name.endswith("LICENSE") for name in information))
+
+    def test_twisted_is_not_shadowed(self) -> None:
+        self.assertFalse({"twisted/__init__.py", "twisted/plugins/__init__.py"} & self.files())
+        self.assertEqual(self.of_source("twisted/**/__init__.py"), set())
+
+    def test_metadata(self) -> None:
+        with zipfile.ZipFile(self.wheel) as archive:
+            (name,) = (each for each in archive.namelist() if each.endswith(".dist-info/METADATA"))
+            metadata = archive.read(name).decode()
+        self.assertIn(f"\nVersion: {__version__}\n", metadata)
+        self.assertIn("\nRequires-Python: >=3.11\n", metadata)
+        for requirement in ("libtorrent<3,>=2.1.1", "Twisted[tls]>=26.10", "klein>=24.8", "msgspec"):
+            self.assertIn(f"\nRequires-Dist: {requirement}\n", metadata)
+
+    def test_twistd_finds_it_from_anywhere(self) -> None:
+        unpacked, elsewhere = self.folder / "unpacked", self.folder / "elsewhere"
+        elsewhere.mkdir()
+        with zipfile.ZipFile(self.wheel) as archive:
+            archive.extractall(unpacked)
+        environ = {**os.environ, "PYTHONPATH": str(unpacked)}
+
+        def run(*command: str) -> str:
+            ended = subprocess.run(
+                [sys.executable, *command],
+                cwd=elsewhere,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+            )
+            self.assertEqual((ended.returncode, ended.stderr), (0, ""))
+            return ended.stdout
+
+        twistd = str(Path(sys.executable).with_name("twistd"))
+        where = "import resttorrent, twisted.plugins.resttorrent_plugin as p; print(resttorrent.__file__, p.__file__)"
+        for path in run("-c", where).split():
+            self.assertTrue(path.startswith(f"{unpacked}/"), path)
+        self.assertIn("resttorrent", run(twistd, "--help"))
+        text = run(twistd, "resttorrent", "--help")
+        for option in OPTIONS:
+            self.assertIn(f"--{option.name}=", text)
+
+
+class SourceTests(SynchronousTestCase):
+    def test_requirements_are_the_package_itself(self) -> None:
+        self.assertEqual((HERE / "requirements.txt").read_text(), ".\n")

@@ -91,7 +91,7 @@ class DaemonService:
 
     def startService(self) -> None:
         """Begin to start; ``when_ready`` tells how it went."""
-        self._watch.start()
+        self._reactor.callWhenRunning(self._watch.start)
         self._started = Deferred.fromCoroutine(self._start())
         self._started.addErrback(self._ready.errback)
 
@@ -114,8 +114,7 @@ class DaemonService:
             lambda failure: self.log.failure("revisions are no longer reserved", failure)
         )
         await self.engine.start(clean=report.clean)
-        # what was read at the start lives on: keep the collector from walking it again and again
-        gc.collect()
+        # what was made at the start lives on: keep the collector from walking it again and again
         gc.freeze()
         if self.settings.state_dir is not None:
             write_listening_json(self.settings.state_dir, self._ports)

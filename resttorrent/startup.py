@@ -20,11 +20,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from .printable import one_line
+from .settings import Settings
 from .signals import Stopper
 from .start_report import StartReport
 
-# Seconds that an orderly stop after a failure may take before the kernel ends the process.
-STOP_LIMIT = 30
+# Seconds that an orderly stop after a failure may take, its own timeouts included, before the kernel ends it.
+STOP_LIMIT = 90
 OLDEST_LIBTORRENT = (2, 1, 1)
 
 
@@ -198,6 +199,22 @@ class StartGuard(Service):
         else:
             self._log.failure("the start failed", failure=why)
             self._ending.die(f"cannot start: {why.value!r}")
+
+
+def load_service(settings: Settings, reactor: Any) -> Startable:
+    """
+    Import what needs libtorrent, and make the daemon's service; nothing is started yet.
+
+    :raises StartFailed: there is no libtorrent, or it is too old.
+    """
+    try:
+        import libtorrent
+    except ImportError as error:
+        raise StartFailed(f"libtorrent cannot be imported: {error}") from None
+    require_libtorrent(libtorrent.__version__)
+    from .service import make_service
+
+    return make_service(settings, reactor)
 
 
 def require_libtorrent(version: str) -> None:

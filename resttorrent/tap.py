@@ -22,7 +22,7 @@ from .pid_file import remove_if_stale
 from .settings import Settings
 from .signals import Stopper
 from .start_report import StartReport
-from .startup import Ending, Startable, StartFailed, StartGuard, leave, require_libtorrent
+from .startup import Ending, StartFailed, StartGuard, leave, load_service
 
 
 class Options(usage.Options):
@@ -110,7 +110,7 @@ def makeService(options: Options) -> IService:
     forks = bool(twistd) and not twistd["nodaemon"] and not twistd["debug"]
     try:
         observer = twistd_observer(twistd, settings.log_level, settings.log_format) if twistd else None
-        inner = _load(settings, reactor)
+        inner = load_service(settings, reactor)
     except OSError as error:
         leave(f"--logfile: {error}")
     except (StartFailed, ValueError) as error:
@@ -120,20 +120,3 @@ def makeService(options: Options) -> IService:
     daemon = Daemon(reactor, inner, settings.umask, report, ending, Stopper(reactor, ending.stop))
     daemon.observer = observer
     return daemon
-
-
-def _load(settings: Settings, reactor: Any) -> Startable:
-    """
-    Import what needs libtorrent.
-
-    :raises StartFailed: there is none, or it is too old.
-    """
-    try:
-        import libtorrent
-    except ImportError as error:
-        raise StartFailed(f"libtorrent cannot be imported: {error}") from None
-    require_libtorrent(libtorrent.__version__)
-    from .service import make_service
-
-    service: Startable = make_service(settings, reactor)
-    return service

@@ -31,6 +31,8 @@ class Facts(Protocol):
     @property
     def infohash_v2(self) -> str | None: ...
     @property
+    def name(self) -> str | None: ...
+    @property
     def save_path(self) -> str: ...
     @property
     def content_path(self) -> str | None: ...
@@ -53,7 +55,6 @@ class Reading(NamedTuple):
     has_metadata: bool
     is_finished: bool
     is_seeding: bool
-    name: str
     progress_ppm: int
     total: int
     total_wanted: int
@@ -230,10 +231,7 @@ FIELDS: tuple[Field, ...] = (
     _fact("infohash", str, "", "the torrent's key: its v1 info-hash if it has one, else the truncated v2"),
     _fact("infohash_v1", str | None, "", "SHA-1 of the info dictionary, 40 hex digits"),
     _fact("infohash_v2", str | None, "", "SHA-256 of the info dictionary, 64 hex digits"),
-    Field(
-        "name", str | None, "", "as the torrent or the magnet link names it",
-        lambda s, f, state, now: s.name or None, None,
-    ),
+    _fact("name", str | None, "", "as the torrent or the magnet link names it"),
     Field("state", str, "", "one of: " + ", ".join(STATES), lambda s, f, state, now: state, STATES[0]),
     Field("progress", float, "", "of what is wanted, 0 to 1", lambda s, f, state, now: s.progress_ppm / 1e6, 0.0),
     _plain("total", int, "B", "size of all files"),
@@ -305,7 +303,7 @@ def read_row(status: lt.torrent_status, facts: Facts, now: float) -> Row:
     """
     The row of a torrent that libtorrent reported.
 
-    :raises UnicodeDecodeError: for a name that is no UTF-8 (libtorrent decodes when an attribute is read).
+    :raises UnicodeDecodeError: for text that is no UTF-8 (libtorrent decodes when an attribute is read).
     """
     reading = Reading._make(_copy_out(status))
     state = state_of(reading)

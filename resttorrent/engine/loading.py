@@ -33,8 +33,8 @@ def parameters_of(torrent: Torrent, blobs: TorrentBlobs, *, recheck: bool, log: 
     """
     params = _fresh_parameters(torrent, blobs)
     info = params.ti
-    if info is not None and torrent.top is None:
-        torrent.top = info.layout().file_path(0).partition("/")[0]
+    if info is not None:
+        torrent.take_names(info)
     if blobs.resume is not None:
         try:
             params = lt.read_resume_data(blobs.resume)

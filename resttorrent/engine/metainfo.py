@@ -46,7 +46,7 @@ class Metainfo:
     identity: Identity
     data: bytes | None
     magnet: str | None
-    name: str
+    name: str | None
     total: int
     top: str | None
 
@@ -92,7 +92,7 @@ def load_magnet(uri: str) -> Metainfo:
         raise BadParameter(
             f"magnet: expected a magnet link with an info-hash ({explain(error)})", field="magnet"
         ) from None
-    return Metainfo(params, identity, None, cleaned, params.name, 0, None)
+    return Metainfo(params, identity, None, cleaned, params.name or None, 0, None)
 
 
 def clean_magnet(uri: str) -> str:

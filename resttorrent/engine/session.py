@@ -26,7 +26,7 @@ from ..store.records import SessionRecord, TorrentBlobs, TorrentRecord
 from ..store.store import Store
 from .alerts import Handlers
 from .catalogue import Catalogue
-from .fields import Row, initial_row, pack_row, read_row, restate, unpack_row
+from .fields import POSITION, Row, initial_row, pack_row, read_row, restate, unpack_row
 from .link import Link
 from .loading import Loader, parameters_of
 from .metainfo import Metainfo, file_paths
@@ -174,7 +174,11 @@ class Session:
         """List a stored torrent as it was last seen; ``load`` brings it back into libtorrent."""
         torrent = Torrent.from_record(record)
         self.torrents.add(torrent)
-        row = unpack_row(record.row) or initial_row(torrent)
+        row = unpack_row(record.row)
+        if row is None:
+            row = initial_row(torrent)
+        else:
+            torrent.name = row[POSITION["name"]]
         self.table.put(torrent.infohash, row)
         self._loader.add(torrent)
 
@@ -279,7 +283,7 @@ class Session:
         torrent = self._admit(addition)
         metainfo = addition.metainfo
         torrent.configure(metainfo.params)
-        row = initial_row(torrent, name=metainfo.name or None, total=metainfo.total, total_wanted=metainfo.total)
+        row = initial_row(torrent, total=metainfo.total, total_wanted=metainfo.total)
         stored: Deferred[None] | None = None
         if not torrent.memory_only:
             record = torrent.record(self.options.id, pack_row(row))
@@ -319,6 +323,7 @@ class Session:
             memory_only=addition.memory_only,
             added_time=int(self._shared.now()),
             magnet=metainfo.magnet,
+            name=metainfo.name,
             top=metainfo.top,
         )
         self.torrents.add(torrent)

@@ -34,6 +34,7 @@ class Torrent:
         "infohash_v2",
         "magnet",
         "memory_only",
+        "name",
         "save_path",
         "stopped",
         "storage_mode",
@@ -51,6 +52,7 @@ class Torrent:
         memory_only: bool,
         added_time: int,
         magnet: str | None,
+        name: str | None = None,
         top: str | None = None,
         done: bool = False,
     ) -> None:
@@ -63,6 +65,7 @@ class Torrent:
         self.memory_only = memory_only
         self.added_time = added_time
         self.magnet = magnet
+        self.name = name
         self.top = top
         self.done = done
         self.handle: lt.torrent_handle | None = None
@@ -157,6 +160,13 @@ class Torrent:
         info = self.info()
         return [] if info is None else list(file_paths(info))
 
+    def take_names(self, info: lt.torrent_info) -> None:
+        """Learn from the info dictionary what the torrent and its file or folder are called."""
+        self.name = info.name()
+        top = top_name(info)
+        # the same text need not be kept twice
+        self.top = self.name if top == self.name else top
+
     def learn_metadata(self) -> bytes | None:
         """Take over what a magnet's metadata tells; return the bencoded info dictionary."""
         info = self.info()
@@ -164,7 +174,7 @@ class Torrent:
             return None
         identity = Identity.of(info.info_hashes())
         self.infohash_v1, self.infohash_v2 = identity.v1, identity.v2
-        self.top = top_name(info)
+        self.take_names(info)
         return bytes(info.info_section())
 
 

@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from resttorrent.errors import BadParameter, CommandError, EngineError, PathOutsideRoots
 from resttorrent.paths import Roots
 from resttorrent.paths.files import with_ancestors
+from resttorrent.paths.walk import LISTING_PAYS
 
 
 class PathsTestCase(SynchronousTestCase):
@@ -230,6 +231,15 @@ class CheckTests(PathsTestCase):
         message = self.assert_refused(PathOutsideRoots, self.check, name)
         message.encode()
         self.assertIn("yyy", message)
+
+    def test_many_files_in_one_folder(self) -> None:
+        names = [f"here/{number}" for number in range(LISTING_PAYS)]
+        self.check(*names)
+        (self.root / "inner" / "stranger").symlink_to(self.outside)
+        self.check(*names)
+        (self.root / "inner" / "7").symlink_to(self.outside / "file")
+        self.assertIn("inner/7", self.assert_refused(PathOutsideRoots, self.check, *names))
+        self.check(*(f"file/{number}" for number in range(LISTING_PAYS)))
 
     def test_each_folder_once(self) -> None:
         looked_at: list[object] = []

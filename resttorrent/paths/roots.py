@@ -67,7 +67,7 @@ class Roots:
         Whether a torrent's files still lie inside the roots, whatever links were put in their way.
 
         Links that stay inside the roots are fine, and so is what does not exist. Blocking: one lstat per
-        distinct folder, and per file whose folder exists, so big torrents want a thread.
+        distinct folder and per file (folders of many files are listed instead): big torrents want a thread.
 
         :param save_path: absolute, as ``confine`` gave it.
         :raises PathOutsideRoots: naming the path that leads out, or that can't be examined.
@@ -109,8 +109,7 @@ class Roots:
         for folder, names in files.items():
             location = walk.folder(folder)
             if location is not None:
-                for name in names:
-                    walk.file(location, name)
+                walk.files(location, names)
 
 
 def _outside() -> PathOutsideRoots:

@@ -135,7 +135,10 @@ class DamagedTests(OpeningCase):
         set_setting(connection, "name", "new")
         now = contents(self.folder)
         for name, data in damaged.items():
-            self.assertEqual(now[name.replace("state.db", ASIDE)], data, name)
+            moved = now[name.replace("state.db", ASIDE)]
+            # Looking at a database recovers its shared index, which is derived from the WAL.
+            if not name.endswith("-shm"):
+                self.assertEqual(moved, data, name)
 
     def test_garbage(self) -> None:
         self.make()

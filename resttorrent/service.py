@@ -20,7 +20,7 @@ from .commands.health import Health
 from .commands.registry import Registry
 from .engine.engine import Engine, Reason
 from .engine.pace import Pace
-from .engine.session import Shared
+from .engine.shared import Shared
 from .fetch import Fetcher
 from .listening import describe, listen_all, remove_listening_json, write_listening_json
 from .paths import Roots

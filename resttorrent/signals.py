@@ -45,6 +45,8 @@ class Stopper:
         """Take the signals over; to be called when the reactor, which sets its own, runs."""
         self._handle(signal.SIGTERM, self._received)
         self._interrupt = self._handle(signal.SIGINT, self._received)
+        if self._interrupt == signal.SIG_IGN:  # a shell's background job, which Ctrl-C is not meant for
+            self._handle(signal.SIGINT, signal.SIG_IGN)
 
     def _received(self, number: int, frame: FrameType | None) -> None:
         now = self._reactor.seconds()

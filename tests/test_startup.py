@@ -2,14 +2,17 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock, patch
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ReactorNotRunning
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from resttorrent.settings import Settings
 from resttorrent.signals import ECHO, Stopper
 from resttorrent.start_report import StartReport
 from resttorrent.startup import (
@@ -18,6 +21,7 @@ from resttorrent.startup import (
     StartFailed,
     StartGuard,
     leave,
+    load_service,
     require_libtorrent,
 )
 
@@ -204,13 +208,13 @@ class SignalTests(SynchronousTestCase):
         self.reactor = FakeReactor()
         self.handlers: dict[int, Any] = {signal.SIGINT: lambda *_: self.seen.append("Twisted's")}
         self.seen: list[str] = []
-        stopper = Stopper(
+        self.stopper = Stopper(
             self.reactor,
             lambda: self.seen.append("stop"),
             handle=self.handle,
             strike=lambda number: self.seen.append(f"struck by {number}"),
         )
-        stopper.install()
+        self.stopper.install()
 
     def handle(self, number: int, handler: Any) -> Any:
         before, self.handlers[number] = self.handlers.get(number), handler
@@ -226,6 +230,11 @@ class SignalTests(SynchronousTestCase):
     def test_interrupt_is_left_to_twisted(self) -> None:
         self.send(signal.SIGINT)
         self.assertEqual(self.seen, ["Twisted's"])
+
+    def test_ignored_interrupt_stays_ignored(self) -> None:
+        self.handlers[signal.SIGINT] = signal.SIG_IGN
+        self.stopper.install()
+        self.assertEqual(self.handlers[signal.SIGINT], signal.SIG_IGN)
 
     def test_echo_is_ignored(self) -> None:
         self.send(signal.SIGTERM)
@@ -312,6 +321,13 @@ class VersionTests(SynchronousTestCase):
         for version in ("2.1.0", "2.0.11.0", "1.2.19", "2.1"):
             error = self.assertRaises(StartFailed, require_libtorrent, version)
             self.assertEqual(str(error), f"libtorrent {version} is too old, at least 2.1.1 is needed")
+
+    def test_service_is_not_loaded_with_the_wrong_libtorrent(self) -> None:
+        settings = Settings(listen=(), state_dir=None, roots=())
+        for module, said in ((None, "cannot be imported"), (Mock(__version__="2.0.9"), "2.0.9 is too old")):
+            with patch.dict(sys.modules, {"libtorrent": module}):
+                error = self.assertRaises(StartFailed, load_service, settings, None)
+            self.assertIn(said, str(error))
 
     def test_leaving(self) -> None:
         self.assertEqual(self.assertRaises(SystemExit, leave, "a\nb").code, r"resttorrent: a\nb")

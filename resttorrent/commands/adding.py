@@ -7,7 +7,8 @@ import msgspec
 
 from ..engine.metainfo import MAX_BYTES, Metainfo, load_file, load_magnet
 from ..engine.pace import gather
-from ..engine.session import Addition, Session
+from ..engine.session import Session
+from ..engine.shared import Addition
 from ..errors import BadParameter, CommandError, NotATorrent
 from .answers import Answer, Failure
 from .context import Context

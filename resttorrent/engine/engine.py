@@ -13,8 +13,8 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from ..errors import CommandError, FilesInUse, SessionIsMemoryOnly, SessionNotFound, Stopping
-from ..store.records import SessionRecord
-from .session import Addition, Session, SessionOptions, Shared
+from .session import Session
+from .shared import Addition, SessionOptions, Shared
 from .torrent import Torrent
 
 RETRY_BIND = 30.0
@@ -57,9 +57,9 @@ class Engine:
         :param clean: whether the last exit was a clean one.
         """
         for record in await self._shared.store.sessions():
-            session = Session(_options(record), self._shared, port=record.port)
+            session = Session(SessionOptions.of_record(record), self._shared, port=record.port)
             for torrent in await self._shared.store.torrents(record.id):
-                session.restore(torrent)
+                session.restorer.restore(torrent)
                 await self._shared.pace.breathe("listing stored torrents")
             self._sessions[record.id] = session
         listed, self._listed = self._listed, None
@@ -169,7 +169,7 @@ class Engine:
                 raise Stopping("the daemon is stopping")
             await session.bind()
             if not memory_only:
-                await self._shared.store.add_session(session.record())
+                await self._shared.store.add_session(options.record(session.port))
         except CommandError:
             await session.close()
             raise
@@ -196,10 +196,10 @@ class Engine:
 
         :raises SessionIsMemoryOnly, FilesInUse: beside what that raises.
         """
-        self._check(session, addition)
+        await self._check(session, addition)
         return await session.add(addition)
 
-    def _check(self, session: Session, addition: Addition) -> None:
+    async def _check(self, session: Session, addition: Addition) -> None:
         if session.options.memory_only and not addition.memory_only:
             raise SessionIsMemoryOnly(
                 "a torrent that is to outlive the daemon needs a session with memory_only=0", field="memory_only"
@@ -208,7 +208,7 @@ class Engine:
             if other is session:
                 continue
             twin = other.torrents.of_identity(addition.metainfo.identity)
-            if twin is not None and twin.save_path == addition.save_path and not other.is_complete(twin):
+            if twin is not None and twin.save_path == addition.save_path and not await other.is_complete(twin):
                 raise FilesInUse(
                     f"session {other.options.id} is still downloading the same torrent to the same folder",
                     field="save_path",
@@ -223,7 +223,7 @@ class Engine:
         if not delete_files:
             await session.remove(torrent)
             return
-        await session.loaded_or_faulty(torrent)
+        await session.restorer.loaded(torrent)
         await session.check_paths(torrent)
         relative = await session.files_of(torrent)
         await session.remove(torrent)
@@ -259,19 +259,9 @@ class Engine:
     @property
     def loading(self) -> int:
         """How many torrents are still to be loaded."""
-        return sum(s.loading for s in self._sessions.values())
+        return sum(len(s.restorer.loader) for s in self._sessions.values())
 
 
 def _touch(a: str, b: str) -> bool:
     return a == b or a.startswith(b + "/") or b.startswith(a + "/")
-
-
-def _options(record: SessionRecord) -> SessionOptions:
-    return SessionOptions(
-        id=record.id,
-        port_range=record.port_range,
-        interfaces=record.interfaces,
-        discovery=record.discovery,
-        memory_only=False,
-    )
 

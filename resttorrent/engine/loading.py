@@ -13,7 +13,7 @@ import libtorrent as lt
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from ..errors import CommandError, Loading, NotATorrent
+from ..errors import CommandError, EngineError, Loading, NotATorrent
 from ..store.records import TorrentBlobs
 from .metainfo import explain, load_file, load_magnet
 from .pace import Pace
@@ -80,8 +80,8 @@ class Loader:
         self,
         pace: Pace,
         fetch_blobs: Callable[[Sequence[str]], Awaitable[dict[str, TorrentBlobs]]],
-        start: Callable[[Torrent, TorrentBlobs], "Deferred[None]"],
-        failed: Callable[[Torrent, str], None],
+        start: Callable[[Torrent, TorrentBlobs], Awaitable[None]],
+        failed: Callable[[Torrent, CommandError], None],
     ) -> None:
         self._pace = pace
         self._fetch_blobs = fetch_blobs
@@ -141,7 +141,7 @@ class Loader:
             waiter.errback(Loading("the daemon is still loading its torrents, try again"))
 
     async def run(self) -> None:
-        """Load all that is queued; two at once keep the store and libtorrent busy side by side."""
+        """Load all that is queued; may run more than once at a time."""
         while self._queue and not self._stopped:
             chunk = self._take_chunk()
             blobs = await self._fetch_blobs([torrent.infohash for torrent in chunk])
@@ -166,9 +166,9 @@ class Loader:
         try:
             await self._start(torrent, blobs or TorrentBlobs(None, None, None))
         except CommandError as error:
-            self._failed(torrent, error.message)
+            self._failed(torrent, error)
         except Exception as error:
             self.log.failure("{infohash} could not be loaded", infohash=torrent.infohash)
-            self._failed(torrent, f"could not be loaded: {error}")
+            self._failed(torrent, EngineError(f"could not be loaded: {error}"))
         finally:
             self.drop(torrent)

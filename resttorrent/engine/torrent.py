@@ -2,7 +2,7 @@
 
 import libtorrent as lt
 
-from ..errors import TorrentNotFound
+from ..errors import CommandError, TorrentNotFound
 from ..store.records import TorrentRecord
 from .infohash import Identity
 from .metainfo import file_paths, top_name
@@ -21,6 +21,7 @@ class Torrent:
     :ivar handle: libtorrent's, or ``None`` while it is not loaded.
     :ivar stopped: it is not to run until told so.
     :ivar done: all that was wanted was here when its resume data was last saved.
+    :ivar has_trackers: it was given at least one.
     :ivar fault: why it can't be loaded, or ``None``.
     """
 
@@ -29,6 +30,7 @@ class Torrent:
         "done",
         "fault",
         "handle",
+        "has_trackers",
         "infohash",
         "infohash_v1",
         "infohash_v2",
@@ -69,7 +71,8 @@ class Torrent:
         self.top = top
         self.done = done
         self.handle: lt.torrent_handle | None = None
-        self.fault: str | None = None
+        self.has_trackers = False
+        self.fault: CommandError | None = None
 
     @classmethod
     def from_record(cls, record: TorrentRecord) -> "Torrent":
@@ -113,6 +116,7 @@ class Torrent:
 
     def configure(self, params: lt.add_torrent_params) -> None:
         """Set in ``params`` all that this torrent decides itself."""
+        self.has_trackers = bool(params.trackers)
         params.save_path = self.save_path
         params.storage_mode = (
             lt.storage_mode_t.storage_mode_allocate

@@ -8,7 +8,7 @@ from ..errors import PathOutsideRoots
 from .resolve import Unresolvable, below, mode_of, resolve
 
 LISTING_PAYS = 500
-"""Files in one folder from which on listing it is cheaper than an lstat of each, even amid many other files."""
+"""Files in one folder from which on listing it is cheaper than an lstat each, even amid many others."""
 
 
 class Walk:
@@ -70,7 +70,7 @@ class Walk:
 
 
 def _has_no_link(folder: str) -> bool:
-    """Whether a folder surely holds no link at all, whatever its file system thinks of case and Unicode forms."""
+    """Whether a folder surely holds no link, whatever its file system thinks of case and Unicode forms."""
     try:
         with os.scandir(folder) as entries:
             return not any(entry.is_symlink() for entry in entries)

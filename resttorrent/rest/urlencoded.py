@@ -11,6 +11,8 @@ from urllib.parse import unquote_to_bytes
 from ..errors import BadParameter, TooLarge
 
 MOST_FIELDS = 10_000
+LONGEST = 256 * 1024
+"""Bytes: a form carries no files, and 32 MiB of escapes would hold the reactor for ten seconds."""
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
@@ -49,10 +51,12 @@ def pairs_of(encoded: bytes) -> Iterator[tuple[str, str]]:
     The pairs of a query string or an ``application/x-www-form-urlencoded`` body, in order.
 
     :raises BadParameter: for what is not percent-encoded UTF-8.
-    :raises TooLarge: for more than ``MOST_FIELDS`` fields.
+    :raises TooLarge: for more than ``MOST_FIELDS`` fields, or ``LONGEST`` bytes.
     """
     if not encoded:
         return
+    if len(encoded) > LONGEST:
+        raise TooLarge(f"form longer than {LONGEST} bytes: send files as multipart/form-data, or in JSON")
     if encoded.count(b"&") >= MOST_FIELDS:
         raise TooLarge(f"more than {MOST_FIELDS} form fields")
     for piece in encoded.replace(b"+", b" ").split(b"&"):

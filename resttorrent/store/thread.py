@@ -53,6 +53,7 @@ class Job(Task):
     A task with the Deferred that waits for it.
 
     :ivar since: the reactor's time at which it was asked.
+    :ivar answered: its Deferred has been fired, or is being fired.
     """
 
     __slots__ = ("answered", "deferred", "kind", "since")
@@ -68,7 +69,6 @@ class Job(Task):
         self.deferred: Deferred[Any] = Deferred()
 
     def fire(self) -> None:
-        self.answered = True
         if self.error is None:
             self.deferred.callback(self.result)
         else:
@@ -147,8 +147,7 @@ class StoreThread:
             self._waiting.append(job)
             self._queue.put(job)
         else:
-            job.error = Stopping("The store is not open.")
-            job.fire()
+            job.deferred.errback(Failure(Stopping("The store is not open.")))
         return job.deferred
 
     def oldest_waiting(self, now: float) -> float:
@@ -168,13 +167,15 @@ class StoreThread:
         self._note_degraded()
         until = self._reactor.seconds() + SLICE
         while self._done:
-            self._done.popleft().fire()
+            job = self._done.popleft()
+            job.answered = True
+            while self._waiting and self._waiting[0].answered:
+                self._waiting.popleft()
+            job.fire()
             if self._done and self._reactor.seconds() >= until:
                 self._answering_later = True
                 self._reactor.callLater(0, self._answer_some)
                 break
-        while self._waiting and self._waiting[0].answered:
-            self._waiting.popleft()
 
     def _note_degraded(self) -> None:
         degraded = self._database.degraded

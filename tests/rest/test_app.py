@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from resttorrent.errors import PortInUse, TorrentExists
 from resttorrent.rest.compression import LARGEST_INLINE
 
-from .wire import Wire, World, head
+from .wire import Response, Wire, World, head
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 JSON = {"Content-Type": "application/json"}
@@ -21,10 +21,7 @@ class Case(SynchronousTestCase):
         self.context = self.world.context
         self.ask = self.world.ask
 
-    def assertFails(self, response: object, status: int, code: str, field: str | None = None) -> None:
-        from .wire import Response
-
-        assert isinstance(response, Response)
+    def assertFails(self, response: Response, status: int, code: str, field: str | None = None) -> None:
         self.assertEqual((response.status, response.json["code"]), (status, code))
         self.assertEqual(response.json["status"], "fail")
         self.assertIsInstance(response.json["message"], str)
@@ -36,9 +33,7 @@ class Case(SynchronousTestCase):
 class ParameterTests(Case):
     def test_path_query_and_body(self) -> None:
         answer = self.ask("POST", "/v1/things?note=a+b&words=x", JSON, b'{"size":3,"words":"x"}')
-        self.assertEqual(
-            answer.json["thing"], {"id": "new", "note": "a b", "size": 3, "words": ["x"]}
-        )
+        self.assertEqual(answer.json["thing"], {"id": "new", "note": "a b", "size": 3, "words": ["x"]})
 
     def test_body_of_a_get(self) -> None:
         self.assertEqual(self.ask("GET", "/v1/things/1", FORM, b"note=n").json["thing"]["note"], "n")
@@ -86,18 +81,32 @@ class ParameterTests(Case):
 
 class PathTests(Case):
     def test_variable_is_decoded_by_itself(self) -> None:
-        for sent, seen in (("%C3%A9", "é"), ("a%2Fb", "a/b"), ("a%2fb%2F", "a/b/"), ("%25", "%"), ("a+b", "a+b")):
+        for sent, seen in (
+            ("%C3%A9", "é"),
+            ("a%2Fb", "a/b"),
+            ("a%2fb%2F", "a/b/"),
+            ("%25", "%"),
+            ("a+b", "a+b"),
+        ):
             self.assertEqual(self.ask("GET", f"/v1/things/{sent}").json["thing"]["id"], seen)
 
     def test_bad_variable(self) -> None:
-        for sent in ("%FF", "%C3", "%zz", "%", "\xff"):
+        for sent in ("%FF", "%C3", "%zz", "%", "a%2"):
             self.assertFails(self.ask("GET", f"/v1/things/{sent}"), 400, "bad_parameter", "thing_id")
 
     def test_needless_escapes_in_the_fixed_part(self) -> None:
         self.assertEqual(self.ask("GET", "/v1/%74hings/1").json["thing"]["id"], "1")
 
     def test_nothing_there(self) -> None:
-        for path in ("/", "/v2", "/v1/thing", "/v1/things/1/2", "/v1/things/", "/v1//things", "/v1/things%2F1"):
+        for path in (
+            "/",
+            "/v2",
+            "/v1/thing",
+            "/v1/things/1/2",
+            "/v1/things/",
+            "/v1//things",
+            "/v1/things%2F1",
+        ):
             self.assertFails(self.ask("GET", path), 404, "not_found")
         self.assertFails(self.ask("OPTIONS", "/v2"), 404, "not_found")
 

@@ -126,6 +126,11 @@ class FormTests(SynchronousTestCase):
         self.assertEqual(len(pairs(FORM, b"&".join([b"a=1"] * most))), most)
         self.assertRaises(TooLarge, pairs, FORM, b"&".join([b"a=1"] * (most + 1)))
 
+    def test_longest(self) -> None:
+        most = urlencoded.LONGEST
+        self.assertEqual(pairs(FORM, b"a=".ljust(most, b"x")), [("a", "x" * (most - 2))])
+        self.assertRaises(TooLarge, pairs, FORM, b"a=".ljust(most + 1, b"x"))
+
     @settings(deadline=None)
     @given(st.lists(st.tuples(st.text(min_size=1), st.text())))
     def test_round_trip(self, sent: list[tuple[str, str]]) -> None:

@@ -13,12 +13,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from resttorrent.commands.answers import Answer, Tagged
 from resttorrent.commands.parameters import File, Flag, Text, Words, integer
 from resttorrent.commands.registry import Registry, command
-from resttorrent.rest.site import BODY_LIMIT, DoorReactor, DoorSite, build_site
+from resttorrent.rest.site import BODY_LIMIT, DoorSite, build_site
 
 CLIENT = IPv4Address("TCP", "127.0.0.1", 40000)
 SERVER = IPv4Address("TCP", "127.0.0.1", 8080)
@@ -130,7 +129,6 @@ class Pool:
             self.jobs.pop(0)()
 
 
-@implementer(DoorReactor)
 class Reactor(MemoryReactorClock):
     """Time and threads in the hands of the test."""
 
@@ -145,23 +143,28 @@ class Reactor(MemoryReactorClock):
         function(*args, **kw)
 
 
+class Received(BytesIO):
+    """What came over the wire, dressed as a socket for http.client, which closes it when an answer ends."""
+
+    def makefile(self, mode: str) -> BytesIO:
+        return self
+
+    def close(self) -> None:
+        """Keep what follows the answer readable."""
+
+
 class Response:
-    """One answer, taken apart."""
+    """One answer, taken apart; ``rest`` is what followed it."""
 
     def __init__(self, raw: bytes, method: str) -> None:
-        class Socket:
-            def makefile(self, mode: str) -> BytesIO:
-                return self.stream
-
-            stream = BytesIO(raw)
-
-        parsed = HTTPResponse(Socket(), method=method)  # type: ignore[arg-type]
+        stream = Received(raw)
+        parsed = HTTPResponse(stream, method=method)  # type: ignore[arg-type]
         parsed.begin()
         self.status = parsed.status
         self.headers = {name.lower(): value for name, value in parsed.getheaders()}
         self.names = [name.lower() for name, _ in parsed.getheaders()]
         self.body = parsed.read()
-        self.rest = Socket.stream.read()
+        self.rest = stream.read()
 
     @property
     def json(self) -> Any:
@@ -216,7 +219,8 @@ class World:
     def __init__(self, body_limit: int = BODY_LIMIT) -> None:
         self.context = Context()
         self.reactor = Reactor()
-        self.site = build_site(REGISTRY, lambda: self.context, reactor=self.reactor, body_limit=body_limit)
+        reactor: Any = self.reactor  # of an IReactorThreads it has what the door uses
+        self.site = build_site(REGISTRY, lambda: self.context, reactor=reactor, body_limit=body_limit)
         self.door = self.site.door
         self.wire = Wire(self.site)
         self.ask = self.wire.ask

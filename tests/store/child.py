@@ -5,8 +5,10 @@ It prints a line for whatever the store has answered, at once.
 """
 
 import os
+import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ from tests.store.support import SESSION, infohash, session_record, torrent_recor
 
 # The store's thread sees time pass this much faster, so that a retry after seconds comes in an instant.
 HASTE = 200
+# Seconds after which a child ends itself, so that no test waits for one for ever.
+LIFETIME = 60
 
 
 def say(*words: object) -> None:
@@ -37,13 +41,17 @@ async def write(store: Store) -> None:
         number += 7
         for i in batch:
             record = torrent_record(i, stopped=False)
-            store.add_torrent(record, b"m" * 3000).addCallback(lambda _, i=i: say("added", i))
+            store.add_torrent(record, b"m" * 3000).addCallback(partial(added, i))
         await store.set_stopped(SESSION, infohash(batch[2]), True, None)
         say("stopped", batch[2])
         await store.remove_torrent(SESSION, infohash(batch[4]))
         say("removed", batch[4])
         await store.save_resume(SESSION, infohash(batch[0]), b"r%d" % number, b"row", True)
         say("saved", batch[0], number)
+
+
+def added(number: int, ignored: object) -> None:
+    say("added", number)
 
 
 async def once(store: Store) -> None:
@@ -55,15 +63,16 @@ async def once(store: Store) -> None:
 
 async def errors(store: Store) -> None:
     """Write until a disk error was met and the store got well again."""
-    failed = False
+    failed, number = False, 0
     while not failed or store.degraded is not None:
         try:
-            await store.set_setting("name", "value")
+            number += 1  # SQLite writes nothing for a value that is there already
+            await store.set_setting("name", str(number))
         except EngineError as error:
             if not failed:
                 say("failed", store.degraded, error.message)
             failed = True
-    say("well", await store.setting("name"))
+    say("well", await store.setting("name") == str(number))
 
 
 async def main(reactor: Any, mode: str, state_dir: str) -> None:
@@ -86,6 +95,7 @@ async def main(reactor: Any, mode: str, state_dir: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.alarm(LIFETIME)
     react(
         lambda reactor, *argv: Deferred.fromCoroutine(main(reactor, *argv)), sys.argv[1:], installed_reactor
     )

@@ -4,13 +4,14 @@ import random
 import re
 import shutil
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from resttorrent.store.database import Database
-from tests.store.support import SESSION, Child, infohash
+from tests.store.support import SESSION, Child
 
 ROUNDS = 4
 
@@ -92,6 +93,7 @@ class TracedTests(SynchronousTestCase):
         self.assertEqual([child.line(), child.line()], ["open True", "written"])
         flushed = False
         while not flushed:
+            time.sleep(0.02)
             self.assertIsNone(child.process.poll())
             after = self.trace.read_text().rpartition('"written\\n"')[2]
             flushed = (
@@ -107,4 +109,4 @@ class TracedTests(SynchronousTestCase):
         lines = child.finish()
         self.assertEqual(lines[0], "open True")
         self.assertRegex(lines[1], "failed state_disk_error The disk .* failed .*disk I/O error")
-        self.assertEqual(lines[2:], ["well value", "closed"])
+        self.assertEqual(lines[2:], ["well True", "closed"])

@@ -121,7 +121,7 @@ class UpkeepTests(DatabaseCase):
         self.assertIsNone(self.database.pause())
 
     def test_failed_flush(self) -> None:
-        """What was acknowledged is brought to the disk another way; the store tells of it until a write held."""
+        """What was acknowledged gets to the disk another way; the store is degraded until a write held."""
         self.run_write(statements.set_setting, "name", "value")
         self.sync_error = OSError(5, "Input/output error")
         self.pass_time(1)

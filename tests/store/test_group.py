@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -111,7 +112,7 @@ class CommitFails:
     def execute(self) -> Callable[..., object]:
         return self._execute
 
-    def _execute(self, sql: str, *parameters: object) -> object:
+    def _execute(self, sql: str, *parameters: Any) -> object:
         if sql == "COMMIT":
             raise self._error
         return self._connection.execute(sql, *parameters)

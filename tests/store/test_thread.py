@@ -2,18 +2,23 @@
 
 import sqlite3
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
-from twisted.internet.task import Clock, deferLater
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from resttorrent.errors import StateDiskFull, Stopping
 from resttorrent.store import statements
 from resttorrent.store.database import Database
 from resttorrent.store.thread import GROUP_LIMIT, SLICE, Job, Kind, StoreThread
+
+
+def ident(ignored: object) -> int:
+    return threading.get_ident()
 
 
 class CountingReactor:
@@ -41,9 +46,10 @@ class ThreadCase(TestCase):
 
     def hold(self, thread: StoreThread) -> threading.Event:
         """Keep the thread busy, so that calls gather in its queue, until the event is set."""
-        event = threading.Event()
+        entered, event = threading.Event(), threading.Event()
         self.addCleanup(event.set)
-        thread.read(lambda connection: event.wait())
+        thread.read(lambda connection: (entered.set(), event.wait()))
+        entered.wait()
         return event
 
 
@@ -90,8 +96,9 @@ class HandOverTests(ThreadCase):
         ran = await thread.write(lambda connection: threading.get_ident())
         self.assertNotEqual(ran, here)
         self.assertEqual(ran, await thread.read(lambda connection: threading.get_ident()))
-        fired = [thread.write(statements.set_setting, "name", "x"), thread.read(statements.setting, "name")]
-        fired = [deferred.addCallback(lambda _: threading.get_ident()) for deferred in fired]
+        write = thread.write(statements.set_setting, "name", "x")
+        read = thread.read(statements.setting, "name")
+        fired = [write.addCallback(ident), read.addCallback(ident)]
         self.assertEqual(await gatherResults(fired), [here, here])
 
     async def test_error_alone(self) -> None:
@@ -126,7 +133,7 @@ class HandOverTests(ThreadCase):
         def broken(tasks: object) -> None:
             raise ZeroDivisionError
 
-        original, self.database.write = self.database.write, broken  # type: ignore[method-assign, assignment]
+        original, self.database.write = self.database.write, broken  # type: ignore[method-assign]
         await self.assertFailure(thread.write(statements.set_setting, "name", "x"), ZeroDivisionError)
         self.database.write = original  # type: ignore[method-assign]
         await thread.write(statements.set_setting, "name", "y")
@@ -153,7 +160,6 @@ class HandOverTests(ThreadCase):
         self.assertGreaterEqual(thread.oldest_waiting(asked + 30), 30.0)
         event.set()
         await write
-        await deferLater(reactor, 0, lambda: None)  # type: ignore[arg-type]
         self.assertEqual(thread.oldest_waiting(asked + 30), 0.0)
 
     async def test_full_disk_is_logged_and_heals(self) -> None:
@@ -205,6 +211,10 @@ class LifeTests(TestCase):
         again.close(True)
 
 
+def note(answered: list[int], number: int, ignored: object) -> None:
+    answered.append(number)
+
+
 class SlowAnswers(Clock):
     """Each look at the clock takes a third of a slice."""
 
@@ -221,7 +231,7 @@ class AnswerTests(SynchronousTestCase):
         answered: list[int] = []
         jobs = [Job(Kind.WRITE, print, (), 0.0) for _ in range(10)]
         for number, job in enumerate(jobs):
-            job.deferred.addCallback(lambda _, number=number: answered.append(number))
+            job.deferred.addCallback(partial(note, answered, number))
         thread._answer(jobs[:8])
         self.assertEqual(answered, [0, 1, 2])
         thread._answer(jobs[8:])

@@ -1,0 +1,127 @@
+"""Stored torrents of one session: listed at once as they were last seen, then loaded one after the other."""
+
+from collections.abc import Sequence
+
+import libtorrent as lt
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from ..errors import CommandError, Loading, TorrentNotFound
+from ..store.records import TorrentBlobs, TorrentRecord
+from .catalogue import Catalogue
+from .fields import POSITION, initial_row, restate, unpack_row
+from .link import Link
+from .loading import Loader, parameters_of
+from .metainfo import file_paths
+from .shared import Shared
+from .table import StatusTable
+from .torrent import Torrent
+
+
+class Restorer:
+    """
+    Lists and loads what the store has of a session.
+
+    :ivar loader: does it, those first that somebody waits for.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, session_id: str, shared: Shared, link: Link, table: StatusTable, torrents: Catalogue
+    ) -> None:
+        self._session_id = session_id
+        self._shared = shared
+        self._link = link
+        self._table = table
+        self._torrents = torrents
+        self._recheck = False
+        self.loader = Loader(shared.pace, self._blobs, self._start, self._could_not)
+
+    def restore(self, record: TorrentRecord) -> None:
+        """List a torrent as it was last seen."""
+        torrent = Torrent.from_record(record)
+        row = unpack_row(record.row)
+        if row is None:
+            row = initial_row(torrent)
+        else:
+            torrent.name = row[POSITION["name"]]
+        self._torrents.add(torrent)
+        self._table.put(torrent.infohash, row)
+        self.loader.add(torrent)
+
+    async def load(self, *, recheck: bool) -> None:
+        """
+        Load all that was restored.
+
+        :param recheck: the last exit was no clean one: look which pieces of running, unfinished torrents are there.
+        """
+        self._recheck = recheck
+        # two at once keep the store and libtorrent busy side by side
+        other = Deferred.fromCoroutine(self.loader.run())
+        await self.loader.run()
+        await other
+
+    async def loaded(self, torrent: Torrent) -> lt.torrent_handle:
+        """
+        The torrent's handle, waited for while the daemon loads.
+
+        :raises Loading: after 10 s; :raises TorrentNotFound: if it was removed meanwhile; and whatever kept it
+            from being loaded.
+        """
+        if torrent.handle is None:
+            await self.loader.wait_for(torrent)
+        if torrent.handle is not None:
+            return torrent.handle
+        if torrent not in self._torrents:
+            raise TorrentNotFound(f"this session has no torrent {torrent.infohash}", field="infohash")
+        if torrent.fault is not None:
+            raise torrent.fault
+        raise Loading("the daemon is still loading its torrents, try again")
+
+    async def settled(self, torrent: Torrent) -> None:
+        """Wait until it is known whether the torrent can be loaded; raises Loading after 10 s."""
+        if torrent.fault is None:
+            try:
+                await self.loaded(torrent)
+            except CommandError:
+                if torrent.fault is None:
+                    raise
+
+    async def retry(self, torrent: Torrent) -> None:
+        """
+        Load a torrent that could not be loaded before.
+
+        :raises CommandError: if it still can't.
+        """
+        torrent.fault = None
+        blobs = await self._blobs([torrent.infohash])
+        try:
+            await self._start(torrent, blobs.get(torrent.infohash, TorrentBlobs(None, None, None)))
+        except CommandError as error:
+            self._could_not(torrent, error)
+            raise
+
+    def _blobs(self, infohashes: Sequence[str]) -> "Deferred[dict[str, TorrentBlobs]]":
+        return self._shared.store.blobs(self._session_id, infohashes)
+
+    async def _start(self, torrent: Torrent, blobs: TorrentBlobs) -> None:
+        recheck = self._recheck and not torrent.done and not torrent.stopped
+        params = parameters_of(torrent, blobs, recheck=recheck, log=self.log)
+        paths = () if params.ti is None else file_paths(params.ti)
+        # a link that was put there since must not lead libtorrent out of the roots
+        self._shared.roots.check_files(torrent.save_path, paths)
+        handle = await self._link.add(params)
+        if torrent in self._torrents:
+            self._torrents.loaded(torrent, handle)
+        else:
+            await self._link.remove(handle)
+
+    def _could_not(self, torrent: Torrent, reason: CommandError) -> None:
+        self.log.warn(
+            "{infohash} could not be loaded: {reason}", infohash=torrent.infohash, reason=reason.message
+        )
+        torrent.fault = reason
+        if torrent in self._torrents:
+            row = self._table[torrent.infohash].row
+            self._table.put(torrent.infohash, restate(row, state="error", error=reason.message))

@@ -2,7 +2,8 @@
 What can go wrong, each with the stable word that programs read.
 
 An error carries a sentence for people (``message``), a word for programs (``code``) and, where one parameter
-is to blame, its name (``field``). ``http_status`` belongs to the contract as well: a batch answers it item by item.
+is to blame, its name (``field``). ``http_status`` belongs to the contract as well: a batch answers it item by
+item.
 """
 
 from typing import ClassVar

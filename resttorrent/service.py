@@ -42,8 +42,8 @@ class DaemonService:
     """
     One daemon.
 
-    Ports are bound in ``privilegedStartService``, so that one in use ends the start; everything else comes up in
-    ``startService``, after twistd has forked: a libtorrent session does not survive a fork.
+    Ports are bound in ``privilegedStartService``, so that one in use ends the start; everything else comes up
+    in ``startService``, after twistd has forked: a libtorrent session does not survive a fork.
     """
 
     log = Logger()

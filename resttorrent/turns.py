@@ -1,9 +1,9 @@
 """
 How long the reactor's turns last, measured all along without a fast timer.
 
-A turn begins when the reactor's poll returns and ends when it polls again: the time between is what every other
-event had to wait. Turns beyond ``LONG_TURN`` are counted and logged with what ran in them. Beside it a probe once a
-second sees what a single late timer would see.
+A turn begins when the reactor's poll returns and ends when it polls again: the time between is what every
+other event had to wait. Turns beyond ``LONG_TURN`` are counted and logged with what ran in them. Beside it a
+probe once a second sees what a single late timer would see.
 """
 
 import time
@@ -58,14 +58,16 @@ class TurnMeter:
         self.longest = max(self.longest, busy)
         if busy > LONG_TURN:
             self.long_turns += 1
-            ran = ", ".join(f"{what} ×{n}" if n > 1 else what for what, n in self._notes.items())
+            ran = ", ".join(f"{what} ({n} times)" if n > 1 else what for what, n in self._notes.items())
             self.log.warn(
                 "a turn of the reactor lasted {ms:.0f} ms: {ran}", ms=busy * 1000, ran=ran or "nothing noted"
             )
         self._notes.clear()
 
     def quantile(self, share: float) -> float:
-        """The bound, in seconds, below which this share of all turns stayed (the longest turn for the last)."""
+        """
+        The bound, in seconds, below which this share of all turns stayed (the longest turn for the last).
+        """
         wanted, seen = share * self.turns, 0
         for count, bound in zip(self.counts, BOUNDS, strict=False):
             seen += count

@@ -21,7 +21,12 @@ MAX_LINK = 65_536
 
 StorageMode = Annotated[str, choice("sparse", "allocate")]
 Link = Annotated[
-    str, Kind(f"a link of at most {MAX_LINK} characters", lambda raw: parse_text(raw, longest=MAX_LINK), {"type": "string"})
+    str,
+    Kind(
+        f"a link of at most {MAX_LINK} characters",
+        lambda raw: parse_text(raw, longest=MAX_LINK),
+        {"type": "string"},
+    ),
 ]
 
 
@@ -140,8 +145,9 @@ async def add_torrents(
     """
     Add up to 1,000 torrents at once.
 
-    ``torrents`` holds an object for each, with the parameters of add_torrent; or ``file``, ``magnet`` and ``url``
-    are repeated. The other parameters are defaults for all. What goes wrong with one stands in its result.
+    ``torrents`` holds an object for each, with the parameters of add_torrent; or ``file``, ``magnet`` and
+    ``url`` are repeated. The other parameters are defaults for all. What goes wrong with one stands in its
+    result.
     """
     items = list(torrents or ())
     sources = ((name, values) for name, values in (("file", file), ("magnet", magnet), ("url", url)))

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..engine.engine import Engine
+from ..engine.pace import Pace
 from ..fetch import Fetcher
 from ..paths import Roots
-from ..engine.pace import Pace
 from .health import Health
 
 

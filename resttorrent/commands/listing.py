@@ -15,7 +15,9 @@ from .parameters import Kind, Words, integer, parse_words
 MAX_REVISION = 2**53 - 1
 Fields = Annotated[
     tuple[str, ...],
-    Kind("names of fields, separated by commas", parse_words, {"type": "array", "items": {"enum": list(NAMES)}}),
+    Kind(
+        "names of fields, separated by commas", parse_words, {"type": "array", "items": {"enum": list(NAMES)}}
+    ),
 ]
 States = Words
 Revision = Annotated[int, integer(0, MAX_REVISION)]

@@ -1,8 +1,8 @@
 """
 The kinds of parameter there are: how each is read from text or JSON, and what an error says was expected.
 
-A command annotates with the names at the end (``Flag``, ``Text``, …). One parser serves all doors: a value is text
-where it came in a query or a form, a JSON value otherwise, and an ``Upload`` where it was a file.
+A command annotates with the names at the end (``Flag``, ``Text``, …). One parser serves all doors: a value is
+text where it came in a query or a form, a JSON value otherwise, and an ``Upload`` where it was a file.
 """
 
 import base64

@@ -1,10 +1,10 @@
 """
 One command, defined once, for every door.
 
-A command is one coroutine function with annotated parameters and one decorator that names its route. Its name is
-the function's name, its documentation the docstring, its schema the annotations (see ``parameters``). Doors ask
-the registry; none of them knows a command by name. ``@command`` returns a value: importing a module of commands
-changes nothing, and ``service.py`` says which are served.
+A command is one coroutine function with annotated parameters and one decorator that names its route. Its name
+is the function's name, its documentation the docstring, its schema the annotations (see ``parameters``).
+Doors ask the registry; none of them knows a command by name. ``@command`` returns a value: importing a module
+of commands changes nothing, and ``service.py`` says which are served.
 """
 
 import difflib
@@ -45,7 +45,8 @@ class Command:
     :ivar method: HTTP method.
     :ivar route: HTTP path with ``{variables}``, which are parameters too.
     :ivar status: HTTP status of a success.
-    :ivar location: where the thing lies that a success created, as a format string over the answer; or ``None``.
+    :ivar location: where the thing lies that a success created, as a format string over the answer; or
+        ``None``.
     :ivar scope: what the caller must be allowed to do: ``read``, ``control`` or ``admin``.
     :ivar aliases: former names.
     """

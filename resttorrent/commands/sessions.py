@@ -48,8 +48,8 @@ class SessionObject(Struct):
     """
     A session.
 
-    ``port`` is the one bound, ``null`` while none could be; ``ports`` the range asked for; ``interface`` where
-    peers are served, ``null`` for everywhere; ``torrents`` how many it has.
+    ``port`` is the one bound, ``null`` while none could be; ``ports`` the range asked for; ``interface``
+    where peers are served, ``null`` for everywhere; ``torrents`` how many it has.
     """
 
     id: str

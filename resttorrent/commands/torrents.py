@@ -65,7 +65,9 @@ async def get_torrent_list(
         # a flood of removals while it waited may have gone beyond the tombstones
         if table.knows(since):
             rows, removed = session.views.of(wanted).delta(since)
-            return TorrentDelta(rev=max(table.rev, since), changed=msgspec.Raw(rows), removed=msgspec.Raw(removed))
+            return TorrentDelta(
+                rev=max(table.rev, since), changed=msgspec.Raw(rows), removed=msgspec.Raw(removed)
+            )
     view = session.views.of(wanted)
     rows, total = view.page(keys, offset, limit) if keys or offset or limit is not None else view.rows()
     listed = TorrentList(rev=table.rev, total=total, torrents=msgspec.Raw(rows))
@@ -73,7 +75,9 @@ async def get_torrent_list(
 
 
 @command("GET", "/v1/sessions/{session_id}/torrents/{infohash}", scope="read")
-async def get_torrent(ctx: Context, session_id: Text, infohash: Text, fields: Fields | None = None) -> TorrentAnswer:
+async def get_torrent(
+    ctx: Context, session_id: Text, infohash: Text, fields: Fields | None = None
+) -> TorrentAnswer:
     """Show a torrent."""
     wanted = selection(fields, None)
     await ctx.engine.ready()
@@ -94,7 +98,9 @@ async def update_torrent(ctx: Context, session_id: Text, infohash: Text, pause: 
 
 
 @command("DELETE", "/v1/sessions/{session_id}/torrents/{infohash}", scope="control")
-async def remove_torrent(ctx: Context, session_id: Text, infohash: Text, delete_files: Flag = False) -> Answer:
+async def remove_torrent(
+    ctx: Context, session_id: Text, infohash: Text, delete_files: Flag = False
+) -> Answer:
     """Remove a torrent; with ``delete_files=1`` its payload too, but for what another torrent uses."""
     await ctx.engine.ready()
     session = ctx.engine.session(session_id)

@@ -1,13 +1,15 @@
 """
 The reactor-looped libtorrent alert poller.
 
-libtorrent writes one byte to a pipe when its alert queue turns non-empty; the reactor wakes, the pipe is drained
-*before* the alerts are popped (the other way round loses wake-ups), and each alert goes to the handler of its type.
-An alert is dead at the next pop: handlers copy plain values out at once and keep nothing else.
+libtorrent writes one byte to a pipe when its alert queue turns non-empty; the reactor wakes, the pipe is
+drained *before* the alerts are popped (the other way round loses wake-ups), and each alert goes to the
+handler of its type. An alert is dead at the next pop: handlers copy plain values out at once and keep nothing
+else.
 
 Source: https://libtorrent.org/reference-Session.html#set_alert_fd
 """
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -55,10 +57,8 @@ class AlertPoller:
 
     def doRead(self) -> None:
         """Drain the pipe, then pop and dispatch all alerts."""
-        try:
+        with contextlib.suppress(BlockingIOError):
             os.read(self._read_end, 4096)
-        except BlockingIOError:
-            pass
         if self._session is None:
             return
         handlers = self._handlers
@@ -73,7 +73,9 @@ class AlertPoller:
                 self.log.failure("handler of {kind} failed", kind=type(alert).__name__)
 
     def detach(self) -> None:
-        """Stop popping. The session must be destroyed before ``close``, or it writes to a closed descriptor."""
+        """
+        Stop popping. The session must be destroyed before ``close``, or it writes to a closed descriptor.
+        """
         self._reactor.removeReader(self)
         if self._session is not None:
             self._session.set_alert_fd(-1)

@@ -177,7 +177,9 @@ class Engine:
         return session
 
     async def delete_session(self, session: Session) -> None:
-        """Forget a session; answers when its port is free and its files are closed, 10 s at most. Payload stays."""
+        """
+        Forget a session; answers when its port is free and its files are closed, 10 s at most. Payload stays.
+        """
         if not session.options.memory_only:
             await self._shared.store.delete_session(session.options.id)
         closed: Deferred[None] = Deferred.fromCoroutine(session.close())
@@ -202,13 +204,18 @@ class Engine:
     async def _check(self, session: Session, addition: Addition) -> None:
         if session.options.memory_only and not addition.memory_only:
             raise SessionIsMemoryOnly(
-                "a torrent that is to outlive the daemon needs a session with memory_only=0", field="memory_only"
+                "a torrent that is to outlive the daemon needs a session with memory_only=0",
+                field="memory_only",
             )
         for other in self._sessions.values():
             if other is session:
                 continue
             twin = other.torrents.of_identity(addition.metainfo.identity)
-            if twin is not None and twin.save_path == addition.save_path and not await other.is_complete(twin):
+            if (
+                twin is not None
+                and twin.save_path == addition.save_path
+                and not await other.is_complete(twin)
+            ):
                 raise FilesInUse(
                     f"session {other.options.id} is still downloading the same torrent to the same folder",
                     field="save_path",
@@ -264,4 +271,3 @@ class Engine:
 
 def _touch(a: str, b: str) -> bool:
     return a == b or a.startswith(b + "/") or b.startswith(a + "/")
-

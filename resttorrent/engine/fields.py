@@ -1,9 +1,9 @@
 """
 The columns of a torrent, each declared once.
 
-Schema, ``?fields=``, sorting, filtering and the documentation come from ``FIELDS``; a row is a plain tuple in that
-order. Names are libtorrent's ``torrent_status`` where it has one. Sizes are bytes, rates bytes per second,
-durations seconds, times epoch seconds; what is not known is ``None``.
+Schema, ``?fields=``, sorting, filtering and the documentation come from ``FIELDS``; a row is a plain tuple in
+that order. Names are libtorrent's ``torrent_status`` where it has one. Sizes are bytes, rates bytes per
+second, durations seconds, times epoch seconds; what is not known is ``None``.
 
 Source: https://libtorrent.org/reference-Torrent_Status.html
 """
@@ -233,7 +233,10 @@ FIELDS: tuple[Field, ...] = (
     _fact("infohash_v2", str | None, "", "SHA-256 of the info dictionary, 64 hex digits"),
     _fact("name", str | None, "", "as the torrent or the magnet link names it"),
     Field("state", str, "", "one of: " + ", ".join(STATES), lambda s, f, state, now: state, STATES[0]),
-    Field("progress", float, "", "of what is wanted, 0 to 1", lambda s, f, state, now: s.progress_ppm / 1e6, 0.0),
+    Field(
+        "progress", float, "", "of what is wanted, 0 to 1",
+        lambda s, f, state, now: s.progress_ppm / 1e6, 0.0,
+    ),
     _plain("total", int, "B", "size of all files"),
     _plain("total_wanted", int, "B", "size of the files that are wanted"),
     _plain("total_wanted_done", int, "B", "how much of that is here"),
@@ -248,7 +251,7 @@ FIELDS: tuple[Field, ...] = (
     _plain("all_time_upload", int, "B", "payload sent since it was added"),
     _plain("total_payload_download", int, "B", "payload received since the daemon started"),
     _plain("total_payload_upload", int, "B", "payload sent since the daemon started"),
-    Field("ratio", float | None, "", "sent ÷ received (÷ what is here, if nothing was received)", _ratio, None),
+    Field("ratio", float | None, "", "sent ÷ received (÷ what is here, if none was)", _ratio, None),
     Field("eta", int | None, "s", "until all that is wanted is here, at the present rate", _eta, None),
     _plain("num_seeds", int, "", "connected peers that have everything"),
     _plain("num_peers", int, "", "connected peers, seeds included"),
@@ -316,7 +319,9 @@ def read_row(status: lt.torrent_status, facts: Facts, now: float) -> Row:
 
 
 def initial_row(facts: Facts, **known: Any) -> Row:
-    """The row of a torrent that libtorrent has not reported yet; ``known`` are values beside our own facts."""
+    """
+    The row of a torrent that libtorrent has not reported yet; ``known`` are values beside our own facts.
+    """
     values = list(_INITIAL)
     for position, value in zip(_FACT_POSITIONS, _facts(facts), strict=True):
         values[position] = value
@@ -340,7 +345,7 @@ _AT_REST: Mapping[str, Any] = {
         for f in FIELDS
         if f.name.startswith(("download_p", "upload_p", "num_", "total_payload"))
     },
-    **{name: None for name in ("eta", "next_announce", "num_complete", "num_incomplete")},
+    **dict.fromkeys(("eta", "next_announce", "num_complete", "num_incomplete")),
 }
 _SIGNATURE = ",".join(NAMES)
 _FINGERPRINT = sum(ord(c) * (i + 1) for i, c in enumerate(_SIGNATURE)) & 0xFFFFFFFF
@@ -353,7 +358,8 @@ def pack_row(row: Row) -> bytes:
 
 def unpack_row(packed: bytes | None) -> Row | None:
     """
-    A stored row as it is listed until libtorrent has loaded the torrent: nothing moves, resume data is checked.
+    A stored row as it is listed until libtorrent has loaded the torrent: nothing moves, resume data is
+    checked.
 
     :return: ``None`` for a row that a version with other columns stored.
     """

@@ -1,8 +1,8 @@
 """
 Info-hashes in every form that people paste.
 
-A torrent has a v1 hash (SHA-1, 20 bytes), a v2 hash (SHA-256, 32 bytes) or, a hybrid, both. Its key here is v1 if
-there is one, else v2 cut to 20 bytes, and stays what it was when the torrent was added.
+A torrent has a v1 hash (SHA-1, 20 bytes), a v2 hash (SHA-256, 32 bytes) or, a hybrid, both. Its key here is
+v1 if there is one, else v2 cut to 20 bytes, and stays what it was when the torrent was added.
 
 Source: BEP 3, BEP 9 (base32 in magnet links), BEP 52 (v2, truncation).
 """

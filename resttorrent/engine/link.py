@@ -1,8 +1,8 @@
 """
 The line to one libtorrent session: how it is opened, asked, heard and closed.
 
-Nothing here waits for libtorrent's thread but in the worker; answers come as alerts. Closing follows the one order
-that neither freezes the reactor nor lets libtorrent write to a closed descriptor.
+Nothing here waits for libtorrent's thread but in the worker; answers come as alerts. Closing follows the one
+order that neither freezes the reactor nor lets libtorrent write to a closed descriptor.
 
 Source: https://libtorrent.org/reference-Session.html
 """
@@ -37,7 +37,9 @@ class Link:
     :param dropped: called when libtorrent had to drop alerts, answers among them.
     """
 
-    def __init__(self, reactor: Any, name: str, *, discovery: bool, loopback: bool, dropped: Callable[[], None]) -> None:
+    def __init__(
+        self, reactor: Any, name: str, *, discovery: bool, loopback: bool, dropped: Callable[[], None]
+    ) -> None:
         self._reactor = reactor
         self._settings = session_settings(discovery=discovery) | (LOOPBACK_SETTINGS if loopback else {})
         self._dropped = dropped
@@ -52,7 +54,9 @@ class Link:
         self.ports = PortBinder(self.apply, self.barrier)
 
     async def open(self, handlers: Handlers) -> None:
-        """Make the session (30 ms, in the worker) and hear its alerts from now on; ``handlers`` beside our own."""
+        """
+        Make the session (30 ms, in the worker) and hear its alerts from now on; ``handlers`` beside our own.
+        """
         params = lt.session_params()
         params.settings = self._settings  # type: ignore[assignment]
         self._session = await self.worker.call(lt.session, params)
@@ -126,8 +130,8 @@ class Link:
         """
         Remove a torrent and wait until libtorrent has closed its files.
 
-        libtorrent tells of closed files only where it deletes something: so it is asked to delete the part file,
-        which holds nothing but pieces of files that nobody wanted.
+        libtorrent tells of closed files only where it deletes something: so it is asked to delete the part
+        file, which holds nothing but pieces of files that nobody wanted.
         """
         closed = self._removing.expect((handle, "closed"), REMOVE_TIMEOUT)
         removed = self._removing.expect((handle, "removed"), REMOVE_TIMEOUT)
@@ -165,10 +169,11 @@ class Link:
 
     async def close(self, *, grace: float) -> None:
         """
-        Destroy the session; its torrents were removed, or it is paused, some ``grace`` seconds of announces ago.
+        Destroy the session; its torrents were removed, or it is paused, some ``grace`` seconds of announces
+        ago.
 
-        The destructor joins libtorrent's threads with the GIL held, so whatever it would wait for must be over:
-        announces of trackers that do not answer most of all.
+        The destructor joins libtorrent's threads with the GIL held, so whatever it would wait for must be
+        over: announces of trackers that do not answer most of all.
         """
         error: CommandError = Stopping("the session is being closed")
         self._adding.fail_all(error)

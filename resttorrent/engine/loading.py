@@ -1,8 +1,8 @@
 """
 Bringing stored torrents back into libtorrent after a start, beside everything else that goes on.
 
-A torrent that somebody waits for moves to the front. What can't be loaded stays listed with the reason: nothing is
-lost because of a blob that was torn.
+A torrent that somebody waits for moves to the front. What can't be loaded stays listed with the reason:
+nothing is lost because of a blob that was torn.
 """
 
 from collections import deque
@@ -24,7 +24,9 @@ PATIENCE = 10.0
 """Seconds that a command waits for its torrent to be loaded."""
 
 
-def parameters_of(torrent: Torrent, blobs: TorrentBlobs, *, recheck: bool, log: Logger) -> lt.add_torrent_params:
+def parameters_of(
+    torrent: Torrent, blobs: TorrentBlobs, *, recheck: bool, log: Logger
+) -> lt.add_torrent_params:
     """
     What libtorrent is to be given for a stored torrent.
 

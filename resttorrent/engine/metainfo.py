@@ -1,9 +1,9 @@
 """
 From bytes or a magnet link that a stranger wrote to parameters that libtorrent may be given.
 
-libtorrent cleans file names itself; what it does not clean makes its bindings raise later, at every look, so it is
-cleaned or refused here. A torrent's DHT nodes are dropped (they cause name look-ups even with DHT off), trackers and
-web seeds of unknown schemes too.
+libtorrent cleans file names itself; what it does not clean makes its bindings raise later, at every look, so
+it is cleaned or refused here. A torrent's DHT nodes are dropped (they cause name look-ups even with DHT off),
+trackers and web seeds of unknown schemes too.
 
 Source: BEP 3, BEP 9, BEP 52; https://libtorrent.org/reference-Add_Torrent.html
 """

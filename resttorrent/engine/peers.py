@@ -43,8 +43,8 @@ class Peer(Struct):
     """
     One connected peer.
 
-    Rates are payload bytes per second, totals payload bytes of this connection, ``progress`` is 0 to 1, ``client``
-    what the peer says it is. ``flags`` and ``source`` hold libtorrent's names.
+    Rates are payload bytes per second, totals payload bytes of this connection, ``progress`` is 0 to 1,
+    ``client`` what the peer says it is. ``flags`` and ``source`` hold libtorrent's names.
     """
 
     ip: str

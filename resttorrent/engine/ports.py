@@ -1,8 +1,8 @@
 """
 Binding a session to the first free port of a range, for TCP and uTP both.
 
-libtorrent binds each address of each interface by itself and replaces a taken port silently; so ports are tried one
-by one, quickly with plain sockets first, and only libtorrent's own alerts say that one is bound.
+libtorrent binds each address of each interface by itself and replaces a taken port silently; so ports are
+tried one by one, quickly with plain sockets first, and only libtorrent's own alerts say that one is bound.
 """
 
 import errno
@@ -42,7 +42,8 @@ def seems_free(interfaces: Sequence[str], port: int) -> bool:
     """
     Whether plain sockets can be bound there now.
 
-    A first look that spares libtorrent the taken ports of a long range; a device's name is left to libtorrent.
+    A first look that spares libtorrent the taken ports of a long range; a device's name is left to
+    libtorrent.
     """
     return all(
         _can_bind(host, port, kind)

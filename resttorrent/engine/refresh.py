@@ -1,8 +1,8 @@
 """
 Bringing the status table up to date, when somebody asks.
 
-One question to libtorrent brings the rows that changed since the last one, and one alert answers it. At most one is
-open. A big answer is worked off in slices, between which the reactor breathes.
+One question to libtorrent brings the rows that changed since the last one, and one alert answers it. At most
+one is open. A big answer is worked off in slices, between which the reactor breathes.
 """
 
 from collections import deque

@@ -1,8 +1,8 @@
 """
 Questions to libtorrent whose answers come back as alerts, awaited as Deferreds.
 
-Sans-I/O but for the injected clock. A key names one question, as (info-hash, "move"); a second question under the
-same key while the first is open is a mistake of the caller's.
+Sans-I/O but for the injected clock. A key names one question, as (info-hash, "move"); a second question under
+the same key while the first is open is a mistake of the caller's.
 """
 
 from collections.abc import Callable, Hashable

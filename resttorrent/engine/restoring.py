@@ -54,7 +54,8 @@ class Restorer:
         """
         Load all that was restored.
 
-        :param recheck: the last exit was no clean one: look which pieces of running, unfinished torrents are there.
+        :param recheck: the last exit was no clean one: look which pieces of running, unfinished torrents are
+            there.
         """
         self._recheck = recheck
         # two at once keep the store and libtorrent busy side by side
@@ -66,8 +67,8 @@ class Restorer:
         """
         The torrent's handle, waited for while the daemon loads.
 
-        :raises Loading: after 10 s; :raises TorrentNotFound: if it was removed meanwhile; and whatever kept it
-            from being loaded.
+        :raises Loading: after 10 s; :raises TorrentNotFound: if it was removed meanwhile; and whatever kept
+            it from being loaded.
         """
         if torrent.handle is None:
             await self.loader.wait_for(torrent)

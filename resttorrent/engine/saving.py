@@ -75,7 +75,9 @@ class ResumeSaver:
             only_if_modified = self._queued.pop(torrent)
             if torrent.handle is None or not torrent.handle.is_valid():
                 continue
-            torrent.handle.save_resume_data(lt.save_resume_flags_t.only_if_modified if only_if_modified else 0)
+            torrent.handle.save_resume_data(
+                lt.save_resume_flags_t.only_if_modified if only_if_modified else 0
+            )
             self._asked += 1
         self._tell_if_idle()
 
@@ -101,7 +103,9 @@ class ResumeSaver:
 
     def _not_stored(self, failure: object, torrent: Torrent) -> None:
         # the store says in /health that it can't write; the next change or the next minute tries again
-        self.log.warn("resume data of {infohash} not stored: {failure}", infohash=torrent.infohash, failure=failure)
+        self.log.warn(
+            "resume data of {infohash} not stored: {failure}", infohash=torrent.infohash, failure=failure
+        )
 
     def _stored(self, result: object) -> None:
         self._writing -= 1

@@ -197,7 +197,8 @@ class Session:
 
     async def add(self, addition: Addition) -> Torrent:
         """
-        Add a torrent; answers when libtorrent has taken it, the store has committed it and the table shows it.
+        Add a torrent; answers when libtorrent has taken it, the store has committed it and the table shows
+        it.
 
         :raises TorrentExists: if the session has it; whatever is raised, nothing is left of the torrent.
         """

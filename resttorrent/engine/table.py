@@ -1,9 +1,10 @@
 """
 The status table: what is known of each torrent of a session, and since which revision.
 
-Every change of a row takes the daemon's next revision. Rows are kept in order of their last change, so that "all
-that changed since revision R" costs what changed, not what exists. A row that goes leaves a tombstone in a bounded
-ring; whoever asks about a time before the oldest tombstone that was dropped must take the whole list.
+Every change of a row takes the daemon's next revision. Rows are kept in order of their last change, so that
+"all that changed since revision R" costs what changed, not what exists. A row that goes leaves a tombstone in
+a bounded ring; whoever asks about a time before the oldest tombstone that was dropped must take the whole
+list.
 
 Sans-I/O: libtorrent's reports come in as rows (``engine.fields``), the clock is not needed.
 """
@@ -57,7 +58,9 @@ class Entry:
         return changed
 
     def changed_since(self, since: int) -> set[int]:
-        """Positions of the fields that changed after revision ``since``, at which the row was there already."""
+        """
+        Positions of the fields that changed after revision ``since``, at which the row was there already.
+        """
         if self._changes is None:
             return set()
         return {position for position, rev in self._changes.items() if rev > since}

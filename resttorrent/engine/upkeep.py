@@ -133,7 +133,9 @@ class Upkeep:
 
     def resynchronise(self) -> None:
         """libtorrent dropped alerts: look at every torrent."""
-        self.log.error("libtorrent dropped alerts of session {id}: looking at all torrents", id=self._session_id)
+        self.log.error(
+            "libtorrent dropped alerts of session {id}: looking at all torrents", id=self._session_id
+        )
         self.refresher.resynchronised()
         self.saver.forget_asked()
         handles = [torrent.handle for torrent in self._torrents if torrent.handle is not None]

@@ -1,8 +1,9 @@
 """
 Lists and deltas as bytes: what of a status table a client asked for, encoded once and kept.
 
-A ``View`` is a choice of fields and states. It keeps each row's JSON fragment until the row changes, and the joined
-list until the table does, so that a list of 10,000 rows is a join and an unchanged one is nothing at all.
+A ``View`` is a choice of fields and states. It keeps each row's JSON fragment until the row changes, and the
+joined list until the table does, so that a list of 10,000 rows is a join and an unchanged one is nothing at
+all.
 """
 
 from collections import OrderedDict
@@ -129,8 +130,8 @@ class View:
         """
         What changed after revision ``since``, which the table must know.
 
-        :return: JSON arrays of changed rows (the key and the fields that changed; whole if the row is new to the
-            view) and of the keys that left it.
+        :return: JSON arrays of changed rows (the key and the fields that changed; whole if the row is new to
+            the view) and of the keys that left it.
         """
         changed: list[bytes] = []
         removed = self._table.removed_since(since)

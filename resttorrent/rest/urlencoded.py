@@ -11,8 +11,8 @@ from urllib.parse import unquote_to_bytes
 from ..errors import BadParameter, TooLarge
 
 MOST_FIELDS = 10_000
-LONGEST = 256 * 1024
-"""Bytes: a form carries no files, and 32 MiB of escapes would hold the reactor for ten seconds."""
+LONGEST = 128 * 1024
+"""Bytes: a form carries no files, and 32 MiB of escapes take ten seconds to decode."""
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 

@@ -10,6 +10,7 @@ import select
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import libtorrent as lt
 from resttorrent.engine.profile import LOOPBACK_SETTINGS, session_settings
 from tests.harness import tiny_torrent
 
-from .machine import resident_kib
+from .machine import settled_kib
 
 _WINDOW = 200
 _STOPPED = lt.torrent_flags.paused | lt.torrent_flags.duplicate_is_error | lt.torrent_flags.update_subscribe
@@ -44,33 +45,30 @@ class RawSession:
         began = time.perf_counter()
         for torrent in torrents:
             self._add_stopped(torrent)
-            self._heard(lt.add_torrent_alert, 1)
+            self._handles += self._heard(lt.add_torrent_alert, 1)
         return {"seconds": time.perf_counter() - began}
 
     def memory(self, warm: int, count: int) -> dict[str, Any]:
         """Resident KiB before and after ``count`` torrents are added, ``warm`` ones being there already."""
         self._add_all(0, warm)
-        before = resident_kib(os.getpid())
+        before = settled_kib(os.getpid())
         self._add_all(warm, count)
-        time.sleep(1)
-        return {"before": before, "after": resident_kib(os.getpid())}
+        return {"before": before, "after": settled_kib(os.getpid())}
 
     def seed(self, torrent: str, save_path: str) -> dict[str, Any]:
         """Check and seed a torrent; the port that peers can connect to."""
-        self._handles.append(self._session.add_torrent(_running(torrent, save_path)))
-        self._heard(lt.torrent_finished_alert, 1)
+        self._session.async_add_torrent(_running(torrent, save_path))
+        self._handles += self._heard(lt.torrent_finished_alert, 1)
         return {"port": self._session.listen_port()}
 
     def download(self, torrent: str, save_path: str, port: int) -> dict[str, Any]:
         """Download a torrent from one peer; the seconds from the add to the last piece."""
         began = time.perf_counter()
         self._session.async_add_torrent(_running(torrent, save_path))
-        handle = self._heard(lt.add_torrent_alert, 1)
-        handle.connect_peer(("127.0.0.1", port))
+        self._handles = self._heard(lt.add_torrent_alert, 1)
+        self._handles[0].connect_peer(("127.0.0.1", port))
         self._heard(lt.torrent_finished_alert, 1)
-        seconds = time.perf_counter() - began
-        self._handles = [handle]
-        return {"seconds": seconds}
+        return {"seconds": time.perf_counter() - began}
 
     def remove(self) -> dict[str, Any]:
         """Remove the torrent that was downloaded, and its file."""
@@ -83,7 +81,7 @@ class RawSession:
             numbers = range(begin, min(begin + _WINDOW, first + count))
             for number in numbers:
                 self._add_stopped(tiny_torrent(number))
-            self._heard(lt.add_torrent_alert, len(numbers))
+            self._handles += self._heard(lt.add_torrent_alert, len(numbers))
 
     def _add_stopped(self, torrent: bytes) -> None:
         params = lt.load_torrent_buffer(torrent)
@@ -91,26 +89,21 @@ class RawSession:
         params.flags = _STOPPED
         self._session.async_add_torrent(params)
 
-    def _heard(self, kind: type[lt.alert], count: int) -> lt.torrent_handle:
-        """The handle of the last of ``count`` alerts of a kind, waited for."""
-        while True:
+    def _heard(self, kind: type[Any], count: int) -> list[lt.torrent_handle]:
+        """The handles of ``count`` alerts of a kind, waited for."""
+        handles: list[lt.torrent_handle] = []
+        while len(handles) < count:
             select.select([self._read_end], (), ())
-            try:
+            with suppress(BlockingIOError):
                 os.read(self._read_end, 4096)
-            except BlockingIOError:
-                pass
-            for alert in self._session.pop_alerts():
-                if isinstance(alert, kind):
-                    handle: lt.torrent_handle = alert.handle  # type: ignore[attr-defined]
-                    self._handles.append(handle)
-                    count -= 1
-            if count <= 0:
-                return self._handles.pop() if kind is not lt.add_torrent_alert else handle
+            handles += [alert.handle for alert in self._session.pop_alerts() if isinstance(alert, kind)]
+        return handles
 
 
 def _running(torrent: str, save_path: str) -> lt.add_torrent_params:
     params = lt.load_torrent_buffer(Path(torrent).read_bytes())
     params.save_path = save_path
+    params.flags = (params.flags | lt.torrent_flags.auto_managed) & ~lt.torrent_flags.paused
     return params
 
 

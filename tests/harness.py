@@ -4,6 +4,7 @@ What tests on the whole daemon share: a real process, a small client, torrents a
 The client is blocking (``http.client``): these tests have no reactor, the daemon is another process.
 """
 
+import hashlib
 import http.client
 import json
 import os
@@ -68,6 +69,16 @@ class Client:
         answer = self._connection.getresponse()
         return Response(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
 
+    def send(self, method: str, path: str, **parameters: Any) -> None:
+        """Ask with a JSON body and don't wait: ``receive`` waits for the answer, ``close`` hangs up."""
+        body = json.dumps(parameters).encode()
+        self._connection.request(method, path, body, {"Content-Type": "application/json"})
+
+    def receive(self) -> Response:
+        """The answer to what was sent."""
+        answer = self._connection.getresponse()
+        return Response(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+
     def call(self, method: str, path: str, **parameters: Any) -> Response:
         """A request with parameters: in the query of a GET, else as a JSON body."""
         if method in ("GET", "HEAD"):
@@ -129,19 +140,23 @@ class Daemon:
 
     def start(self) -> "Daemon":
         """Start it and wait until it answers."""
+        self.launch()
+        self.port = until(self._announced_port, "the daemon to listen", 30)
+        return self
+
+    def launch(self, port: int = 0) -> None:
+        """Start it, the API at ``port`` (0: any), and wait for nothing."""
         (self.state / "listening.json").unlink(missing_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [
                     sys.executable, "-c", "from twisted.scripts.twistd import run; run()",
                     "-n", "--pidfile=", "resttorrent",
-                    "--port", "0", "--state-dir", str(self.state), "--root", str(self.root),
+                    "--port", str(port), "--state-dir", str(self.state), "--root", str(self.root),
                     "--peer-interface", "127.0.0.1", "--discovery", "off", *self._options,
                 ],
                 stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
             )  # fmt: skip
-        self.port = until(self._announced_port, "the daemon to listen", 30)
-        return self
 
     def _announced_port(self) -> int:
         assert self.process.poll() is None, self.log_text()
@@ -207,25 +222,68 @@ def tiny_torrent(number: int) -> bytes:
     return bytes(lt.bencode({b"info": info}))
 
 
-class Seed:
-    """A plain libtorrent session that seeds one torrent on loopback."""
+def contents(folder: Path) -> dict[str, str]:
+    """What lies below a folder: the SHA-256 of each file by its relative path."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
-    def __init__(self, torrent: bytes, save_path: Path) -> None:
+
+class RawPeer:
+    """
+    A plain libtorrent session with one torrent, on loopback.
+
+    :param flags: libtorrent's ``torrent_flags`` of the torrent, none of the defaults with them.
+    """
+
+    def __init__(self, torrent: bytes, save_path: Path, flags: int = 0) -> None:
         self._session = lt.session(LOOPBACK)
         params = lt.load_torrent_buffer(torrent)
         params.save_path = str(save_path)
+        params.flags = flags
         self._handle = self._session.add_torrent(params)
-        until(lambda: self._handle.status().is_seeding, "the seed to check its files")
+        until(self._session.listen_port, "the peer to listen")
+
+    @property
+    def endpoint(self) -> tuple[str, int]:
+        return "127.0.0.1", int(self._session.listen_port())
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self._session.listen_port()}"
+        return "{}:{}".format(*self.endpoint)
+
+    @property
+    def num_peers(self) -> int:
+        return int(self._handle.status().num_peers)
+
+    @property
+    def is_seeding(self) -> bool:
+        return bool(self._handle.status().is_seeding)
+
+    def connect(self, endpoint: tuple[str, int]) -> None:
+        """Connect to another peer, which may not be there yet."""
+        self._handle.connect_peer(endpoint)
+
+    def limit_upload(self, rate: int) -> None:
+        """Bytes per second, 0 for no limit."""
+        self._handle.set_upload_limit(rate)
+
+    def close(self) -> None:
+        self._session.pause()
+        del self._handle, self._session
+
+
+class Seed(RawPeer):
+    """A peer that has everything, and does not look whether that is so."""
+
+    def __init__(self, torrent: bytes, save_path: Path, *, upload_limit: int = 0) -> None:
+        super().__init__(torrent, save_path, int(lt.torrent_flags.seed_mode))
+        self.limit_upload(upload_limit)
+        until(lambda: self.is_seeding, "the seed to seed")
 
     @property
     def magnet(self) -> str:
         """Its magnet link, with itself as a peer."""
         return f"{lt.make_magnet_uri(self._handle)}&x.pe={self.address}"
-
-    def close(self) -> None:
-        self._session.pause()
-        del self._handle, self._session

@@ -2,8 +2,9 @@
 The REST door: an HTTP request in, one command run, an answer out.
 
 The registry says what is served; no command is known by name here. A request's pairs come from path, query
-and body, and the command judges them. A command whose client is gone is cancelled. While the daemon stops,
-requests that change nothing (RFC 9110 §9.2.1; a long poll would hold all up) end with 503, others may finish.
+and body, and the command judges them. A command that changes nothing is cancelled when its client is gone.
+While the daemon stops, requests that change nothing (RFC 9110 §9.2.1; a long poll would hold all up) end with
+503, others may finish.
 """
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
@@ -33,7 +34,8 @@ class Exchange:
 
     :ivar pairs: the parameters read so far.
     :ivar t_id: what to echo.
-    :ivar running: the work, cancelled when ``gone`` (no client, no reply) or ``stopped`` (with the daemon).
+    :ivar running: the work, cancelled when ``gone`` (no client, no reply) or ``stopped`` (with the daemon),
+        if it changes nothing.
     """
 
     __slots__ = ("gone", "pairs", "path", "query", "request", "running", "stopped", "t_id")
@@ -70,7 +72,9 @@ class Exchange:
 
     def client_left(self, reason: Failure) -> None:
         self.gone = True
-        self._cancel()
+        # what changes something is never broken off in the middle
+        if self.request.method in SAFE_METHODS:
+            self._cancel()
 
     def stop(self) -> None:
         self.stopped = True

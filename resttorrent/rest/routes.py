@@ -33,7 +33,6 @@ class Routes:
 
     def __init__(self, routes: Iterable[tuple[str, str, str, Handler]]) -> None:
         self._klein = Klein()
-        self._klein.url_map.merge_slashes = False
         for name, method, path, handler in routes:
             rule = re.sub(r"{(\w+)}", r"<\1>", path)
             self._klein.route(rule, methods=[method], endpoint=name)(handler)

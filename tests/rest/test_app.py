@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from resttorrent.errors import PortInUse, TorrentExists
 from resttorrent.rest.compression import LARGEST_INLINE
 
-from .wire import Response, Wire, World, head
+from .wire import Response, World, head
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 JSON = {"Content-Type": "application/json"}
@@ -291,15 +291,22 @@ class GzipTests(Case):
 
 class GoneTests(Case):
     def test_client_gone(self) -> None:
-        for method, target in (("GET", "/v1/wait"), ("POST", "/v1/work")):
-            wire = Wire(self.world.site)
-            wire.send(head(method, target))
-            self.assertNoResult(self.context.held[-1])
-            before = self.context.cancelled
-            wire.lose()
-            self.assertEqual(self.context.cancelled, before + 1)
-            self.assertEqual(wire.received(), b"")
+        self.world.wire.send(head("GET", "/v1/wait"))
+        self.assertNoResult(self.context.held[-1])
+        self.world.wire.lose()
+        self.assertEqual(self.context.cancelled, 1)
+        self.assertEqual(self.world.wire.received(), b"")
         self.successResultOf(self.world.door.drained())
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_a_change_is_never_broken_off(self) -> None:
+        self.world.wire.send(head("POST", "/v1/work"))
+        self.world.wire.lose()
+        self.assertEqual(self.context.cancelled, 0)
+        self.assertNoResult(self.world.door.drained())
+        self.context.held[-1].callback(None)
+        self.successResultOf(self.world.door.drained())
+        self.assertEqual(self.world.wire.received(), b"")
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_answered_when_done(self) -> None:

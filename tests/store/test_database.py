@@ -1,5 +1,6 @@
 """The database on its own thread's side, with time as a number: upkeep, full disks, failing disks, exits."""
 
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +82,14 @@ class ExitTests(DatabaseCase):
         self.assertFalse(report.clean)
         assert report.set_aside is not None
         self.assertEqual(report.set_aside.read_bytes(), b"garbage")
+
+    def test_private_under_any_umask(self) -> None:
+        self.addCleanup(os.umask, os.umask(0))
+        self.database.open()
+        self.run_write(statements.set_setting, "name", "value")
+        modes = {path.name: path.stat().st_mode & 0o777 for path in self.folder.iterdir()}
+        self.assertEqual(modes, dict.fromkeys(["lock", "state.db", "state.db-wal", "state.db-shm"], 0o600))
+        self.assertEqual(self.folder.stat().st_mode & 0o777, 0o700)
 
     def test_refused_start_lets_go(self) -> None:
         self.folder.mkdir()

@@ -48,7 +48,12 @@ class ThreadCase(TestCase):
         """Keep the thread busy, so that calls gather in its queue, until the event is set."""
         entered, event = threading.Event(), threading.Event()
         self.addCleanup(event.set)
-        thread.read(lambda connection: (entered.set(), event.wait()))
+
+        def wait(connection: object) -> None:
+            entered.set()
+            event.wait()
+
+        thread.read(wait)
         entered.wait()
         return event
 

@@ -1,0 +1,80 @@
+"""
+The benchmark: ``python -m bench [theme …]`` prints one table and writes it as JSON.
+
+Themes are run in this order: list, memory, idle, restart, adds, transfer. All that is started is ended, and the
+folder deleted, whatever happens.
+"""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from . import adding, listing, resting, transfer
+from .figures import Figures
+from .machine import describe
+from .workshop import Workshop
+
+# memory comes before list: what it measures first is a daemon that nobody has asked for a list
+THEMES = {
+    "memory": resting.memory,
+    "list": listing.run,
+    "idle": resting.idle,
+    "restart": resting.restart,
+    "adds": adding.run,
+    "transfer": transfer.run,
+}
+_FULL = {"torrents": 10_000, "adds": 2_000, "rounds": 200, "idle": 30.0, "size": 1024, "pairs": 9}
+_QUICK = {"torrents": 1_000, "adds": 500, "rounds": 50, "idle": 5.0, "size": 128, "pairs": 3}
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure RestTorrent on loopback.")
+    parser.add_argument(
+        "themes", nargs="*", metavar="theme", help=f"{', '.join(THEMES)}; all if none is named"
+    )
+    parser.add_argument("--quick", action="store_true", help="everything smaller, for a look")
+    parser.add_argument("--torrents", type=int, help="in the loaded daemon (10000)")
+    parser.add_argument("--adds", type=int, help="one by one (2000)")
+    parser.add_argument("--rounds", type=int, help="requests of each list or delta (200)")
+    parser.add_argument("--idle", type=float, help="seconds of idleness (30)")
+    parser.add_argument("--size", type=int, help="MiB to transfer (1024)")
+    parser.add_argument("--pairs", type=int, help="transfers of two daemons, and of raw libtorrent (9)")
+    parser.add_argument("--dir", type=Path, help="where the run's own folder is made (the system's for such)")
+    parser.add_argument("--json", type=Path, default=Path("bench-result.json"), help="where the figures go")
+    options = parser.parse_args(arguments)
+    unknown = [theme for theme in options.themes if theme not in THEMES]
+    if unknown:
+        parser.error(f"there is no theme {unknown[0]!r}: choose from {', '.join(THEMES)}")
+    for name, value in (_QUICK if options.quick else _FULL).items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    return options
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)
+
+
+def main() -> None:
+    """Run what was asked for."""
+    options = _options(sys.argv[1:])
+    signal.signal(signal.SIGTERM, _terminate)
+    themes = [theme for theme in THEMES if not options.themes or theme in options.themes]
+    parameters = {name: getattr(options, name) for name in _FULL}
+    figures = Figures(describe(), {"themes": themes, **parameters})
+    workshop = Workshop(options, figures)
+    try:
+        for theme in themes:
+            THEMES[theme](workshop)
+    finally:
+        workshop.close()
+    figures.print()
+    figures.write(options.json)
+    print(f"\nwritten to {options.json}")
+
+
+if __name__ == "__main__":
+    main()

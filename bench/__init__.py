@@ -1,1 +1,1 @@
-"""What ``make bench`` and ``make demo`` run: figures of the real daemon on loopback, raw libtorrent beside it."""
+"""What ``make bench`` and ``make demo`` run: the real daemon on loopback, and raw libtorrent."""

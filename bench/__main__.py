@@ -1,8 +1,7 @@
 """
 The benchmark: ``python -m bench [theme …]`` prints one table and writes it as JSON.
 
-Themes are run in this order: list, memory, idle, restart, adds, transfer. All that is started is ended, and the
-folder deleted, whatever happens.
+All that is started is ended, and the folder deleted, whatever happens.
 """
 
 import argparse
@@ -32,9 +31,7 @@ _QUICK = {"torrents": 1_000, "adds": 500, "rounds": 50, "idle": 5.0, "size": 128
 
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure RestTorrent on loopback.")
-    parser.add_argument(
-        "themes", nargs="*", metavar="theme", help=f"{', '.join(THEMES)}; all if none is named"
-    )
+    parser.add_argument("themes", nargs="*", metavar="theme", help=f"{', '.join(THEMES)}; else all")
     parser.add_argument("--quick", action="store_true", help="everything smaller, for a look")
     parser.add_argument("--torrents", type=int, help="in the loaded daemon (10000)")
     parser.add_argument("--adds", type=int, help="one by one (2000)")

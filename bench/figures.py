@@ -102,7 +102,8 @@ def _cells(figure: Figure) -> tuple[str, ...]:
     ratio = f"{figure.value / figure.raw:.2f}" if figure.raw else ""
     aim = "" if figure.aim is None else f"{figure.aim.relation} {figure.aim.bound:g}"
     return (
-        figure.theme, figure.name, shown(figure.value), figure.unit, raw, ratio, aim, figure.verdict, figure.note
+        figure.theme, figure.name, shown(figure.value), figure.unit,
+        raw, ratio, aim, figure.verdict, figure.note,
     )  # fmt: skip
 
 

@@ -65,9 +65,7 @@ class _Listing:
             if len(answer.json()["changed"]) != len(keys):
                 raise RuntimeError(f"{len(answer.json()['changed'])} changed rows instead of {len(keys)}")
             seconds.append(spent)
-        self._report(
-            f"delta, {len(keys)} rows changed", seconds, at_most=3, note="the PUTs refreshed the table"
-        )
+        self._report(f"delta, {len(keys)} rows changed", seconds, at_most=3, note="the PUTs refreshed it")
 
     def _timed(self, request: bytes, status: int = 200) -> float:
         seconds, answer = self._wire.timed(request)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import libtorrent as lt
-import twisted
 
+import twisted
 from resttorrent import __version__
 
 _TICK: int = os.sysconf("SC_CLK_TCK")

@@ -1,5 +1,5 @@
 """
-Raw libtorrent from Python, for comparison: a process that takes one JSON line and answers with one, until its end.
+Raw libtorrent from Python, for comparison: a process that answers each line of JSON with one, until its end.
 
 It has the settings of the daemon's sessions, and hears alerts as the daemon does, by an alert descriptor.
 """

@@ -23,10 +23,11 @@ def memory(workshop: Workshop) -> None:
     added = loaded.count - WARM
     raw = workshop.raw().do("memory", warm=WARM, count=added)
     add = workshop.figures.add
+    with_warm, with_all = loaded.before / 1024, loaded.after / 1024
     add(
         "memory", "resident per torrent", (loaded.after - loaded.before) / added, "KiB",
         raw=(raw["after"] - raw["before"]) / added, at_most=11,
-        note=f"{loaded.before / 1024:.0f} MiB with {WARM}, {loaded.after / 1024:.0f} MiB with {loaded.count:,}",
+        note=f"{with_warm:.0f} MiB with {WARM}, {with_all:.0f} MiB with {loaded.count:,}",
     )  # fmt: skip
     loaded.wire.ask(get(f"{loaded.torrents}?fields={FIELDS}"))
     listed = settled_kib(pid)
@@ -59,12 +60,8 @@ def restart(workshop: Workshop) -> None:
     wait_until_quiet(loaded.wire, loaded.torrents)
     time.sleep(2)
     rounds = [_restart_once(loaded) for _ in range(_RESTARTS)]
-    for name, bound, times in zip(
-        ("API up", "all listed", "all loaded in libtorrent"),
-        (0.7, 1.2, 3),
-        zip(*rounds, strict=True),
-        strict=True,
-    ):
+    aims = {"API up": 0.7, "all listed": 1.2, "all loaded in libtorrent": 3}
+    for (name, bound), times in zip(aims.items(), zip(*rounds, strict=True), strict=True):
         workshop.figures.add(
             "restart", f"after kill -9: {name}", median(times), "s", at_most=bound, note=spread(times)
         )

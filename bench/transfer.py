@@ -4,16 +4,24 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.harness import Daemon, make_torrent
 
-from .figures import median, spread, tell
+from .figures import Figures, median, spread, tell
 from .machine import cpu_seconds
 from .wire import Wire, get, multipart, send_json
 from .workshop import Workshop, lag_of, new_session
 
 _CHUNK = 16 << 20
 _PIECE = 1 << 20
+
+
+class _Run(NamedTuple):
+    """One transfer: MiB per second, and CPU seconds of both ends."""
+
+    speed: float
+    cpu: float
 
 
 def run(workshop: Workshop) -> None:
@@ -25,36 +33,45 @@ def run(workshop: Workshop) -> None:
     torrent = make_torrent(source / "payload", "v1", piece_size=_PIECE)
     ours = _Daemons(workshop, source, torrent)
     raw = _Raws(workshop, source, torrent)
-    measured: dict[object, list[tuple[float, float]]] = {ours: [], raw: []}
+    measured: dict[_Daemons | _Raws, list[_Run]] = {ours: [], raw: []}
     for number in range(workshop.options.pairs):
         for pair in (ours, raw) if number % 2 == 0 else (raw, ours):
             before = cpu_seconds(*pair.pids)
             seconds = pair.download()
-            measured[pair].append((size / seconds / 2**20, cpu_seconds(*pair.pids) - before))
+            measured[pair].append(_Run(size / seconds / 2**20, cpu_seconds(*pair.pids) - before))
             pair.clear()
-    _report(workshop, measured[ours], measured[raw])
+    _report(workshop.figures, measured[ours], measured[raw])
     for role, daemon in (("download", ours.downloader), ("seed", ours.seed)):
-        during = f"{role} of {workshop.options.size} MiB × {workshop.options.pairs}"
+        during = f"{role} of {workshop.options.size} MiB, times {workshop.options.pairs}"
         workshop.report_lag(during, daemon, lag_of(Wire(daemon.port)))
 
 
-def _report(workshop: Workshop, ours: list[tuple[float, float]], raw: list[tuple[float, float]]) -> None:
-    for name, unit, our_values, raw_values in (
-        ("speed", "MiB/s", *([speed for speed, _ in pairs] for pairs in (ours, raw))),
-        ("CPU of downloader + seed", "s", *([cpu for _, cpu in pairs] for pairs in (ours, raw))),
-    ):
-        ratios = [our / their for our, their in zip(our_values, raw_values, strict=True)]
-        add = workshop.figures.add
-        add(
-            "transfer", name, median(our_values), unit, raw=median(raw_values),
-            note=f"{spread(our_values)}; raw {spread(raw_values)}",
-        )  # fmt: skip
-        is_speed = name == "speed"
-        add(
-            "transfer", f"{name}, ratio to raw libtorrent", median(our_values) / median(raw_values), "×",
-            at_least=0.95 if is_speed else None, at_most=None if is_speed else 1.05,
-            note=f"pair by pair: median {median(ratios):.3f}, {spread(ratios)}",
-        )  # fmt: skip
+def _report(figures: Figures, ours: list[_Run], raw: list[_Run]) -> None:
+    _compare(
+        figures, "speed", "MiB/s", [run.speed for run in ours], [run.speed for run in raw], at_least=0.95
+    )
+    name = "CPU of downloader + seed"
+    _compare(figures, name, "s", [run.cpu for run in ours], [run.cpu for run in raw], at_most=1.05)
+
+
+def _compare(
+    figures: Figures,
+    name: str,
+    unit: str,
+    ours: list[float],
+    raw: list[float],
+    *,
+    at_least: float | None = None,
+    at_most: float | None = None,
+) -> None:
+    note = f"{spread(ours)}; raw {spread(raw)}"
+    figures.add("transfer", name, median(ours), unit, raw=median(raw), note=note)
+    ratios = [our / their for our, their in zip(ours, raw, strict=True)]
+    figures.add(
+        "transfer", f"{name}, ratio to raw libtorrent", median(ours) / median(raw), "",
+        at_least=at_least, at_most=at_most,
+        note=f"pair by pair: median {median(ratios):.3f}, {spread(ratios)}",
+    )  # fmt: skip
 
 
 def write_random(path: Path, size: int) -> None:

@@ -1,7 +1,7 @@
 """
 A keep-alive HTTP client that costs little, so that what is timed is the daemon.
 
-Requests are bytes made beforehand; an answer's body stays where the kernel put it until the next one is received.
+Requests are bytes made beforehand; an answer's body stays where it was received.
 """
 
 import base64

@@ -121,14 +121,8 @@ class Workshop:
     def report_lag(self, during: str, daemon: Daemon, lag: dict[str, float]) -> None:
         """The reactor's turns of a whole daemon's life so far, and its log's lines on the long ones."""
         add = self.figures.add
-        add(
-            "lag",
-            f"turns during {during}, p99",
-            lag["p99_ms"],
-            "ms",
-            at_most=50,
-            note=f"{lag['turns']:,} turns",
-        )
+        note = f"{lag['turns']:,} turns"
+        add("lag", f"turns during {during}, p99", lag["p99_ms"], "ms", at_most=50, note=note)
         add(
             "lag", f"longest turn during {during}", lag["longest_ms"], "ms",
             note=f"{lag['long_turns']} longer than 50 ms; probe at most {lag['probe_late_ms']} ms late",

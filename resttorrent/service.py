@@ -52,6 +52,7 @@ class DaemonService:
         self.settings = settings
         self._reactor = reactor
         self._ports: list[IListeningPort] = []
+        self._announced = False
         self._ready: Deferred[None] = Deferred()
         self._started: Deferred[None] | None = None
         self.meter = TurnMeter()
@@ -116,11 +117,20 @@ class DaemonService:
         await self.engine.start(clean=report.clean)
         # what was made at the start lives on: keep the collector from walking it again and again
         gc.freeze()
-        if self.settings.state_dir is not None:
-            write_listening_json(self.settings.state_dir, self._ports)
+        self._announce()
+        self._ready.callback(None)
+
+    def _announce(self) -> None:
+        """Say where the API is; with no ports, under a WSGI server, an old file of a killed daemon goes."""
         for port in self._ports:
             self.log.info("serving at {address}", address=describe(port))
-        self._ready.callback(None)
+        if self.settings.state_dir is None:
+            return
+        if self._ports:
+            write_listening_json(self.settings.state_dir, self._ports)
+            self._announced = True
+        else:
+            remove_listening_json(self.settings.state_dir)
 
     async def _reserve(self) -> None:
         """Keep the stored high-water mark ahead of all revisions."""
@@ -145,6 +155,9 @@ class DaemonService:
         self.health.stopping = True
         for port in self._ports:
             await _result(port.stopListening())
+        # never another daemon's file: not if ours was refused, and only while ours holds the lock
+        if self._announced and self.settings.state_dir is not None:
+            remove_listening_json(self.settings.state_dir)
         self.site.door.drain()
         try:
             await self.site.door.drained().addTimeout(DRAIN_TIMEOUT, self._reactor)
@@ -155,8 +168,6 @@ class DaemonService:
             self._started.cancel()
         await self._stop_parts()
         self._watch.stop()
-        if self.settings.state_dir is not None and self._ports:
-            remove_listening_json(self.settings.state_dir)
 
     async def _stop_parts(self) -> None:
         clean = True

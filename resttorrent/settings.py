@@ -14,7 +14,7 @@ class Settings:
     """
     One daemon's settings, already validated.
 
-    :ivar listen: Twisted endpoint strings to serve the API at.
+    :ivar listen: Twisted endpoint strings to serve the API at; none where a WSGI server does that.
     :ivar state_dir: where the database, the lock and ``listening.json`` live; ``None`` keeps all in memory.
     :ivar roots: absolute folders that payload may lie in; the first is the default.
     :ivar peer_interfaces: addresses or device names on which sessions serve peers; empty means all.

@@ -171,6 +171,10 @@ class Daemon:
         assert self._process is not None
         return self._process
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def client(self) -> Client:
         return Client(self.port)
 
@@ -271,6 +275,8 @@ class RawPeer:
         self._handle.set_upload_limit(rate)
 
     def close(self) -> None:
+        # without a last announce: a tracker in this process could not answer while the session ends
+        self._session.apply_settings({"stop_tracker_timeout": 0})
         self._session.pause()
         del self._handle, self._session
 

@@ -232,11 +232,12 @@ class RealTests(DaemonContract, ProcessCase):
     program = REAL
 
     def test_second_daemon_on_one_state(self) -> None:
-        self.start()
+        first = self.start()
         again = self.run_to_end(self.command(["--nodaemon", "--pidfile="], "--port=0"))
         self.assertEqual(again.returncode, 1)
         self.assertEqual(len(again.stderr.splitlines()), 1)
         self.assertTrue(again.stderr.startswith("resttorrent: "))
+        self.assertEqual(json.loads(self.listening().read_text())["pid"], first.pid)
 
     def test_debug(self) -> None:
         self.program = [sys.executable, str(HERE / "debug.py")]

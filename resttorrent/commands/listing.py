@@ -16,7 +16,10 @@ MAX_REVISION = 2**53 - 1
 Fields = Annotated[
     tuple[str, ...],
     Kind(
-        "names of fields, separated by commas", parse_words, {"type": "array", "items": {"enum": list(NAMES)}}
+        "names of fields, separated by commas",
+        parse_words,
+        {"type": "array", "items": {"enum": list(NAMES)}},
+        repeats=True,
     ),
 ]
 States = Words

@@ -9,11 +9,14 @@ import base64
 import binascii
 import re
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
 from ..errors import BadParameter, CommandError
+
+MAX_WORDS = 200
+LONGEST_WORD = 64
 
 T = TypeVar("T")
 
@@ -132,13 +135,12 @@ def choice(*words: str) -> Kind[str]:
     return Kind(listed, parse, {"type": "string", "enum": list(words)})
 
 
-def parse_words(raw: object) -> tuple[str, ...]:
-    """``a,b`` or ``["a", "b"]``, each once, order kept."""
-    if isinstance(raw, str):
-        raw = raw.split(",")
-    if not isinstance(raw, list) or not 0 < len(raw) <= 200:
+def parse_words(given: Sequence[Numbered]) -> tuple[str, ...]:
+    """The words of ``a,b``, of ``["a", "b"]`` or of several of these, each once, order kept."""
+    words = [word.strip() for _, text in given for word in parse_text(text).split(",")]
+    if not 0 < len(words) <= MAX_WORDS or len(max(words, key=len)) > LONGEST_WORD:
         raise ValueError
-    return tuple(dict.fromkeys(parse_text(word, longest=64).strip() for word in raw))
+    return tuple(dict.fromkeys(words))
 
 
 def parse_port_range(raw: object) -> tuple[int, int]:
@@ -171,7 +173,12 @@ Text = Annotated[str, Kind("text", parse_text, {"type": "string"})]
 Flag = Annotated[bool, Kind("1, 0, true or false", parse_flag, {"type": "boolean"})]
 Words = Annotated[
     tuple[str, ...],
-    Kind("names separated by commas", parse_words, {"type": "array", "items": {"type": "string"}}),
+    Kind(
+        "names separated by commas",
+        parse_words,
+        {"type": "array", "items": {"type": "string"}},
+        repeats=True,
+    ),
 ]
 PortRange = Annotated[
     tuple[int, int],

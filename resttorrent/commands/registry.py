@@ -18,6 +18,8 @@ from typing import Any
 from ..errors import BadParameter, NotFound, ParameterConflict, UnknownParameter
 from .parameters import Kind, Unset
 
+_MAGNET_FIELD = re.compile(r"(?:xt|dn|tr|xl|ws|as|xs|kt|mt|so|dht|x\.pe)(?:\.[0-9]+)?", re.IGNORECASE)
+
 Result = Any
 """An ``answers.Answer``, or an ``answers.Tagged`` one."""
 
@@ -87,7 +89,7 @@ class Command:
             if parameter.kind.repeats:
                 values = raw.setdefault(parameter.name, [])
                 values.extend((number, one) for one in (value if isinstance(value, list) else (value,)))
-            elif parameter.name in raw and raw[parameter.name] != value:
+            elif parameter.name in raw and not _agree(parameter, raw[parameter.name], value):
                 raise ParameterConflict(
                     f"{parameter.name} was given more than once, with different values", field=parameter.name
                 )
@@ -111,7 +113,7 @@ class Command:
 
     def _unknown(self, name: str, given: Mapping[str, object]) -> UnknownParameter:
         shown = name if len(name) <= 64 else name[:64] + "…"
-        if name in ("dn", "tr", "xl", "ws", "x.pe", "so", "xt") and "magnet" in given:
+        if "magnet" in given and _MAGNET_FIELD.fullmatch(name):
             return UnknownParameter(
                 f"{shown} looks like a piece of the magnet link that came apart at its '&': "
                 "send it with --data-urlencode 'magnet=…'",
@@ -125,6 +127,13 @@ class Command:
         else:
             hint = f"{self.name} takes no parameters"
         return UnknownParameter(f"unknown parameter {shown!r}: {hint}", field=shown)
+
+
+def _agree(parameter: Parameter, one: object, other: object) -> bool:
+    """Whether two raw values mean the same: ``1`` in a query and ``true`` in a JSON body do."""
+    return one == other or parameter.kind.read(parameter.name, one) == parameter.kind.read(
+        parameter.name, other
+    )
 
 
 def command(

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -10,22 +11,26 @@ from msgspec import Struct
 from ..engine.session import Session
 from .answers import Answer
 from .context import Context
-from .parameters import Flag, Kind, PortRange, Text, parse_text
+from .parameters import Flag, Kind, Numbered, PortRange, Text, parse_words
 from .registry import command
 
 _DEVICE = re.compile(r"[A-Za-z0-9_.@-]{1,15}")
 MAX_INTERFACES = 16
 
 
-def parse_interfaces(raw: object) -> tuple[str, ...]:
-    """Addresses or device names, separated by commas or in a list."""
-    words = parse_text(raw, longest=1024).split(",") if isinstance(raw, str) else raw
-    if not isinstance(words, list) or not 0 < len(words) <= MAX_INTERFACES:
+def parse_interfaces(given: Sequence[Numbered]) -> tuple[str, ...]:
+    """Addresses or device names, separated by commas, in a list or repeated."""
+    words = parse_words(given)
+    if len(words) > MAX_INTERFACES:
         raise ValueError
-    return tuple(_interface(parse_text(word, longest=64).strip()) for word in words)
+    return tuple(_interface(word) for word in words)
 
 
 def _interface(word: str) -> str:
+    _, percent, zone = word.partition("%")
+    # Python takes any text for an address's zone
+    if percent and not _DEVICE.fullmatch(zone):
+        raise ValueError
     try:
         return str(ipaddress.ip_address(word))
     except ValueError:
@@ -40,6 +45,7 @@ Interfaces = Annotated[
         "addresses or devices of this machine, separated by commas",
         parse_interfaces,
         {"type": "string"},
+        repeats=True,
     ),
 ]
 

@@ -52,7 +52,7 @@ class Catalogue:
 
     def clear(self) -> None:
         """Forget everything; no reference to libtorrent is left."""
-        for torrent in self._by_handle.values():
+        for torrent in self._by_key.values():
             torrent.handle = None
         self._by_key.clear()
         self._by_alias.clear()

@@ -8,11 +8,20 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from ..errors import CommandError, FilesInUse, SessionIsMemoryOnly, SessionNotFound, Stopping
+from ..errors import (
+    CommandError,
+    EngineError,
+    FilesInUse,
+    SessionIsMemoryOnly,
+    SessionNotFound,
+    Stopping,
+    TorrentNotFound,
+)
+from .pace import on_end
 from .session import Session
 from .shared import Addition, SessionOptions, Shared
 from .torrent import Torrent
@@ -44,6 +53,7 @@ class Engine:
         self._interfaces = interfaces
         self._discovery = discovery
         self._sessions: dict[str, Session] = {}
+        self._alive: set[Session] = set()
         self._listed: Deferred[None] | None = Deferred()
         self._retry: IDelayedCall | None = None
         self._stopping = False
@@ -62,6 +72,7 @@ class Engine:
                 session.restorer.restore(torrent)
                 await self._shared.pace.breathe("listing stored torrents")
             self._sessions[record.id] = session
+            self._alive.add(session)
         listed, self._listed = self._listed, None
         if listed is not None:
             listed.callback(None)
@@ -74,6 +85,8 @@ class Engine:
             await self._bind_again(session)
             await session.load(recheck=recheck)
         except Exception:
+            if session.closing:
+                return
             self.log.failure("session {id} was not restored whole", id=session.options.id)
         else:
             self.log.info("session {id}: {n} torrents loaded", id=session.options.id, n=len(session.torrents))
@@ -83,19 +96,28 @@ class Engine:
         try:
             await session.bind()
         except CommandError as error:
+            if session.closing:
+                return
             self.log.warn(
                 "session {id} can't listen, tried again in {seconds:.0f} s: {error}",
                 id=session.options.id, seconds=RETRY_BIND, error=error.message,
             )  # fmt: skip
             if self._retry is None and not self._stopping:
                 self._retry = self._shared.reactor.callLater(RETRY_BIND, self._bind_the_rest)
-        if session.port != before:
-            await self._shared.store.set_session_port(session.options.id, session.port)
+        # while it has none, the former one stays stored: it is the one to come back to
+        if session.port not in (before, None):
+            try:
+                await self._shared.store.set_session_port(session.options.id, session.port)
+            except CommandError as error:
+                self.log.warn(
+                    "the port of session {id} was not stored: {error}",
+                    id=session.options.id, error=error.message,
+                )  # fmt: skip
 
     def _bind_the_rest(self) -> None:
         self._retry = None
         for session in list(self._sessions.values()):
-            if session.port is None and not session.options.memory_only and not session.closing:
+            if session.lacks_port and not session.closing:
                 Deferred.fromCoroutine(self._bind_again(session)).addErrback(
                     lambda failure: self.log.failure("binding again failed", failure)
                 )
@@ -103,9 +125,7 @@ class Engine:
     async def ready(self) -> None:
         """Wait until all that was stored is listed."""
         if self._listed is not None:
-            waiter: Deferred[None] = Deferred()
-            self._listed.addCallback(lambda _: waiter.callback(None))
-            await waiter
+            await on_end(self._listed)
 
     @property
     def is_listed(self) -> bool:
@@ -113,17 +133,28 @@ class Engine:
         return self._listed is None
 
     async def stop(self) -> None:
-        """Save everything and close all sessions."""
+        """
+        Save everything and close all sessions, those that are being made or deleted too.
+
+        :raises EngineError: if one was not saved, or not closed, in order; the others were.
+        """
         self._stopping = True
         if self._retry is not None and self._retry.active():
             self._retry.cancel()
-        closing = [Deferred.fromCoroutine(s.shut_down()) for s in self._sessions.values()]
-        for session, closed in zip(list(self._sessions.values()), closing, strict=True):
-            try:
-                await closed
-            except Exception:
-                self.log.failure("session {id} was not closed in order", id=session.options.id)
+        sessions = list(self._alive)
+        ended = await DeferredList(
+            [Deferred.fromCoroutine(s.shut_down()) for s in sessions], consumeErrors=True
+        )
         self._sessions.clear()
+        self._alive.clear()
+        failed = [(s.options.id, result) for s, (ok, result) in zip(sessions, ended, strict=True) if not ok]
+        for session_id, failure in failed:
+            self.log.error(
+                "session {id} was not closed in order: {error}",
+                id=session_id, error=failure.getErrorMessage(),
+            )  # fmt: skip
+        if failed:
+            raise EngineError(f"{len(failed)} sessions were not closed in order")
 
     # -- sessions --------------------------------------------------------
 
@@ -163,15 +194,16 @@ class Engine:
             memory_only=memory_only,
         )
         session = Session(options, self._shared)
-        await session.open()
+        self._alive.add(session)
         try:
-            if self._stopping:
-                raise Stopping("the daemon is stopping")
+            await session.open()
             await session.bind()
+            if session.closing or self._stopping:
+                raise Stopping("the daemon is stopping")
             if not memory_only:
                 await self._shared.store.add_session(options.record(session.port))
-        except CommandError:
-            await session.close()
+        except BaseException:
+            await self._close(session)
             raise
         self._sessions[options.id] = session
         return session
@@ -182,13 +214,20 @@ class Engine:
         """
         if not session.options.memory_only:
             await self._shared.store.delete_session(session.options.id)
+        if self._sessions.pop(session.options.id, None) is None:
+            raise SessionNotFound(f"there is no session {session.options.id!r}", field="session_id")
+        await self._close(session)
+
+    async def _close(self, session: Session) -> None:
         closed: Deferred[None] = Deferred.fromCoroutine(session.close())
-        del self._sessions[session.options.id]
         closed.addTimeout(CLOSE_TIMEOUT, self._shared.reactor)
         try:
             await closed
-        except Exception:
-            self.log.failure("session {id} was not closed in order", id=session.options.id)
+        except Exception as error:
+            self.log.error(
+                "session {id} was not closed in order: {error!r}", id=session.options.id, error=error
+            )
+        Deferred.fromCoroutine(session.ended()).addBoth(lambda _: self._alive.discard(session))
 
     # -- torrents --------------------------------------------------------
 
@@ -207,7 +246,7 @@ class Engine:
                 "a torrent that is to outlive the daemon needs a session with memory_only=0",
                 field="memory_only",
             )
-        for other in self._sessions.values():
+        for other in list(self._sessions.values()):
             if other is session:
                 continue
             twin = other.torrents.of_identity(addition.metainfo.identity)
@@ -233,21 +272,45 @@ class Engine:
         await session.restorer.loaded(torrent)
         await session.check_paths(torrent)
         relative = await session.files_of(torrent)
+        # before anything is changed: the files of some may not be known
+        await self._files_near(torrent)
         await session.remove(torrent)
         keep = await self._files_near(torrent)
         await session.delete_files(torrent, relative, keep)
 
-    async def _files_near(self, gone: Torrent) -> frozenset[str]:
-        """Absolute paths of the files of all torrents whose payload touches that of one that is gone."""
-        here = gone.content_path
+    async def _files_near(self, torrent: Torrent) -> frozenset[str]:
+        """
+        Absolute paths of the files of all other torrents whose payload touches that of this one.
+
+        :raises FilesInUse, Loading: if those of one are not known, or not yet.
+        """
+        here = torrent.content_path
+        near = [
+            (session, other)
+            for session in self._sessions.values()
+            for other in session.torrents
+            if here and other.content_path and other is not torrent and _touch(here, other.content_path)
+        ]
         paths: list[str] = []
-        for session in self._sessions.values():
-            for torrent in session.torrents:
-                there = torrent.content_path
-                if here and there and torrent is not gone and _touch(here, there):
-                    base = torrent.save_path.rstrip("/")
-                    paths.extend(f"{base}/{path}" for path in await session.files_of(torrent))
+        for session, other in near:
+            base = other.save_path.rstrip("/")
+            paths.extend(f"{base}/{path}" for path in await self._files_of(session, other))
         return frozenset(paths)
+
+    @staticmethod
+    async def _files_of(session: Session, torrent: Torrent) -> list[str]:
+        try:
+            await session.restorer.loaded(torrent)
+        except TorrentNotFound:
+            return []
+        except CommandError as error:
+            if error is not torrent.fault:
+                raise
+            raise FilesInUse(
+                f"torrent {torrent.infohash} has payload there too, but can't be loaded: {error.message}",
+                field="delete_files",
+            ) from None
+        return await session.files_of(torrent)
 
     # -- health ----------------------------------------------------------
 
@@ -256,7 +319,7 @@ class Engine:
         return [
             Reason("session_not_listening", f"session {s.options.id} could bind none of its ports")
             for s in self._sessions.values()
-            if s.port is None and not s.closing and s.was_bound
+            if s.lacks_port and not s.closing
         ]
 
     def oldest_question(self) -> float:

@@ -361,12 +361,15 @@ def unpack_row(packed: bytes | None) -> Row | None:
     A stored row as it is listed until libtorrent has loaded the torrent: nothing moves, resume data is
     checked.
 
-    :return: ``None`` for a row that a version with other columns stored.
+    :return: ``None`` for a row that a version with other columns stored, or that was damaged.
     """
     if packed is None:
         return None
-    fingerprint, values = msgspec.msgpack.decode(packed)
-    if fingerprint != _FINGERPRINT:
+    try:
+        fingerprint, values = msgspec.msgpack.decode(packed)
+    except (msgspec.DecodeError, ValueError, TypeError):
+        return None
+    if fingerprint != _FINGERPRINT or len(values) != len(FIELDS):
         return None
     for name, value in _AT_REST.items():
         values[POSITION[name]] = value

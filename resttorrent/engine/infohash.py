@@ -26,7 +26,8 @@ def normalise(text: str) -> str:
 
     :raises ValueError: if it is none.
     """
-    text = text.lower()
+    # some letters of other scripts have ASCII ones as their lower case
+    text = text.lower() if text.isascii() else ""
     if _HEX.fullmatch(text):
         return text
     if _BASE32.fullmatch(text):

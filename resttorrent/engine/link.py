@@ -8,14 +8,17 @@ Source: https://libtorrent.org/reference-Session.html
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import libtorrent as lt
 from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as OutOfTime
 from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from ..errors import CommandError, EngineError, Stopping, TorrentExists
+from ..errors import CommandError, EngineError, EngineTimeout, Stopping, TorrentExists
 from .alerts import AlertPoller, Handlers
 from .infohash import Identity
 from .metainfo import explain
@@ -26,6 +29,7 @@ from .worker import Worker
 
 ADD_TIMEOUT = 60.0
 REMOVE_TIMEOUT = 10.0
+WORKER_TIMEOUT = 10.0
 _EXISTS_ALREADY = 19
 
 
@@ -37,6 +41,8 @@ class Link:
     :param dropped: called when libtorrent had to drop alerts, answers among them.
     """
 
+    log = Logger()
+
     def __init__(
         self, reactor: Any, name: str, *, discovery: bool, loopback: bool, dropped: Callable[[], None]
     ) -> None:
@@ -46,7 +52,9 @@ class Link:
         self._session: lt.session | None = None
         self._poller: AlertPoller | None = None
         self._adding: PendingRequests[str, lt.torrent_handle] = PendingRequests(reactor)
-        self._removing: PendingRequests[tuple[lt.torrent_handle, str], None] = PendingRequests(reactor)
+        self._given_up: set[str] = set()
+        self._removing: PendingRequests[lt.torrent_handle, None] = PendingRequests(reactor)
+        self._unheard: dict[lt.torrent_handle, set[str]] = {}
         self._barriers: PendingRequests[int, None] = PendingRequests(reactor)
         self._barrier_numbers: deque[int] = deque()
         self._barriers_asked = 0
@@ -56,10 +64,15 @@ class Link:
     async def open(self, handlers: Handlers) -> None:
         """
         Make the session (30 ms, in the worker) and hear its alerts from now on; ``handlers`` beside our own.
+
+        :raises EngineError: if libtorrent, or the system below it, refuses.
         """
         params = lt.session_params()
         params.settings = self._settings  # type: ignore[assignment]
-        self._session = await self.worker.call(lt.session, params)
+        try:
+            self._session = await self.worker.call(lt.session, params)
+        except RuntimeError as error:
+            raise EngineError(f"libtorrent made no session: {explain(error)}") from None
         self._poller = AlertPoller(
             self._reactor,
             self._session,
@@ -113,7 +126,10 @@ class Link:
         """
         Add a torrent.
 
-        Fails with TorrentExists, EngineError or EngineTimeout.
+        Fails with TorrentExists, EngineError or EngineTimeout; whatever it fails with, libtorrent keeps
+        nothing of the torrent.
+
+        :raises TorrentExists: if the same torrent is being added; :raises Stopping: as ``live``.
         """
         key = Identity.of(params.info_hashes).key
         if key in self._adding:
@@ -124,20 +140,34 @@ class Link:
             session.async_add_torrent(params)
         except (RuntimeError, ValueError) as error:
             self._adding.fail(key, EngineError(explain(error)))
-        return added
+        return added.addErrback(self._note_given_up, key)
+
+    def _note_given_up(self, failure: Failure, key: str) -> Failure:
+        if failure.check(EngineTimeout):
+            self._given_up.add(key)
+        return failure
 
     async def remove(self, handle: lt.torrent_handle) -> None:
         """
         Remove a torrent and wait until libtorrent has closed its files.
 
         libtorrent tells of closed files only where it deletes something: so it is asked to delete the part
-        file, which holds nothing but pieces of files that nobody wanted.
+        file, which holds nothing but pieces of files that nobody wanted. One that is being removed already
+        (its session is being closed) is left to who asked first.
         """
-        closed = self._removing.expect((handle, "closed"), REMOVE_TIMEOUT)
-        removed = self._removing.expect((handle, "removed"), REMOVE_TIMEOUT)
-        self.live.remove_torrent(handle, lt.session.delete_partfile)
-        await closed
-        await removed
+        if handle in self._removing:
+            return
+        session = self.live
+        gone = self._removing.expect(handle, REMOVE_TIMEOUT)
+        self._unheard[handle] = {"removed", "closed"}
+        try:
+            session.remove_torrent(handle, lt.session.delete_partfile)
+        except RuntimeError as error:
+            self._removing.fail(handle, EngineError(explain(error)))
+        try:
+            await gone
+        finally:
+            del self._unheard[handle]
 
     # -- hearing ---------------------------------------------------------
 
@@ -145,49 +175,88 @@ class Link:
         key = Identity.of(alert.params.info_hashes).key
         error = alert.error.value()
         if not error:
-            self._adding.answer(key, alert.handle)
+            if not self._adding.answer(key, alert.handle) and key in self._given_up:
+                # its asker was told that it failed
+                self.live.remove_torrent(alert.handle)
+            self._given_up.discard(key)
         elif error == _EXISTS_ALREADY:
             self._adding.fail(key, TorrentExists(f"torrent {key} is in this session already"))
         else:
             self._adding.fail(key, EngineError(alert.error.message()))
 
     def _on_removed(self, alert: lt.torrent_removed_alert) -> None:
-        self._removing.answer((alert.handle, "removed"), None)
+        self._heard(alert.handle, "removed")
 
     def _on_closed(self, alert: lt.torrent_deleted_alert | lt.torrent_delete_failed_alert) -> None:
         # "failed" is what a torrent without metadata answers: it has no files
-        self._removing.answer((alert.handle, "closed"), None)
+        self._heard(alert.handle, "closed")
+
+    def _heard(self, handle: lt.torrent_handle, what: str) -> None:
+        unheard = self._unheard.get(handle)
+        if unheard is not None:
+            unheard.discard(what)
+            if not unheard:
+                self._removing.answer(handle, None)
 
     def _on_barrier(self, alert: lt.session_stats_alert) -> None:
-        if self._barrier_numbers:
-            self._barriers.answer(self._barrier_numbers.popleft(), None)
+        # one whose answer was lost has timed out, and is passed over
+        while self._barrier_numbers:
+            if self._barriers.answer(self._barrier_numbers.popleft(), None):
+                return
 
     def _on_dropped(self, alert: lt.alerts_dropped_alert) -> None:
+        if self._adding or self._removing:
+            self.worker.call(_handles, self.live).addCallbacks(self._found, self._not_found)
         self._dropped()
+
+    def _found(self, handles: Mapping[str, lt.torrent_handle]) -> None:
+        """Answers were dropped, perhaps: what libtorrent has tells how additions and removals went."""
+        for key in self._adding:
+            if key in handles:
+                self._adding.answer(key, handles[key])
+        for handle in self._removing:
+            if not handle.is_valid():
+                self._removing.answer(handle, None)
+
+    def _not_found(self, failure: Failure) -> None:
+        self.log.warn("libtorrent's torrents could not be listed: {error}", error=failure.getErrorMessage())
 
     # -- closing ---------------------------------------------------------
 
-    async def close(self, *, grace: float) -> None:
+    async def close(self, error: CommandError, *, grace: float) -> None:
         """
         Destroy the session; its torrents were removed, or it is paused, some ``grace`` seconds of announces
         ago.
 
         The destructor joins libtorrent's threads with the GIL held, so whatever it would wait for must be
-        over: announces of trackers that do not answer most of all.
+        over: announces of trackers that do not answer most of all, and calls in the worker, which would wait
+        for ever in their turn.
+
+        :param error: what all those get who still wait for an answer.
+        :raises EngineTimeout: if the worker's call does not end; the session is left alone then.
         """
-        error: CommandError = Stopping("the session is being closed")
         self._adding.fail_all(error)
         self._removing.fail_all(error)
         self._barriers.fail_all(error)
-        if self._session is None:
-            self.worker.stop()
-            return
-        if grace:
-            await deferLater(self._reactor, grace)
+        # a later turn in any case: alerts that are being handled in this one would die with the session
+        await deferLater(self._reactor, grace)
+        try:
+            await self.worker.stop().addTimeout(WORKER_TIMEOUT, self._reactor)
+        except OutOfTime:
+            raise EngineTimeout(f"a call did not end within {WORKER_TIMEOUT:g} s") from None
         poller, self._poller = self._poller, None
         if poller is not None:
             poller.detach()
         self._session = None  # the last reference: threads are joined here
         if poller is not None:
             poller.close()
-        self.worker.stop()
+
+
+def _handles(session: lt.session) -> dict[str, lt.torrent_handle]:
+    """What libtorrent has, by key. Waits for libtorrent's thread."""
+    found = {}
+    for handle in session.get_torrents():
+        hashes = handle.info_hashes()
+        if handle.is_valid():
+            found[Identity.of(hashes).key] = handle
+    return found

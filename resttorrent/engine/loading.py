@@ -35,19 +35,25 @@ def parameters_of(
     """
     params = _fresh_parameters(torrent, blobs)
     info = params.ti
+    hashes = params.info_hashes if info is None else info.info_hashes()
     if info is not None:
         torrent.take_names(info)
     if blobs.resume is not None:
         try:
-            params = lt.read_resume_data(blobs.resume)
-        except RuntimeError as error:
+            resumed = lt.read_resume_data(blobs.resume)
+            # decoded when read: later would be too late
+            _ = resumed.trackers, resumed.url_seeds
+        except (RuntimeError, UnicodeDecodeError) as error:
             log.warn(
                 "resume data of {infohash} is of no use, its files will be checked: {error}",
                 infohash=torrent.infohash,
                 error=explain(error),
             )
         else:
+            params = resumed
             params.ti = info
+    # resume data from before a magnet's metadata came knows one hash of two
+    params.info_hashes = hashes
     if recheck:
         params.have_pieces = []
         params.verified_pieces = []
@@ -103,7 +109,8 @@ class Loader:
 
     def add(self, torrent: Torrent) -> None:
         """Have a torrent loaded by ``run``."""
-        self._queue[torrent] = None
+        if not self._stopped:
+            self._queue[torrent] = None
 
     def drop(self, torrent: Torrent) -> None:
         """It need not be loaded any more."""
@@ -146,7 +153,12 @@ class Loader:
         """Load all that is queued; may run more than once at a time."""
         while self._queue and not self._stopped:
             chunk = self._take_chunk()
-            blobs = await self._fetch_blobs([torrent.infohash for torrent in chunk])
+            try:
+                blobs = await self._fetch_blobs([torrent.infohash for torrent in chunk])
+            except CommandError as error:
+                for torrent in chunk:
+                    self._end(torrent, error)
+                continue
             started = []
             for torrent in chunk:
                 if torrent in self._under_way:
@@ -165,12 +177,18 @@ class Loader:
         return chunk
 
     async def _load(self, torrent: Torrent, blobs: TorrentBlobs | None) -> None:
+        failed: CommandError | None = None
         try:
             await self._start(torrent, blobs or TorrentBlobs(None, None, None))
         except CommandError as error:
-            self._failed(torrent, error)
+            failed = error
         except Exception as error:
             self.log.failure("{infohash} could not be loaded", infohash=torrent.infohash)
-            self._failed(torrent, EngineError(f"could not be loaded: {error}"))
-        finally:
-            self.drop(torrent)
+            failed = EngineError(f"could not be loaded: {error}")
+        self._end(torrent, failed)
+
+    def _end(self, torrent: Torrent, failed: CommandError | None) -> None:
+        # what the end of the session cut short is no fault of the torrent's
+        if failed is not None and not self._stopped:
+            self._failed(torrent, failed)
+        self.drop(torrent)

@@ -11,21 +11,35 @@ Source: BEP 3, BEP 9, BEP 52; https://libtorrent.org/reference-Add_Torrent.html
 import urllib.parse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import libtorrent as lt
 
 from ..errors import BadParameter, NotATorrent
 from .infohash import Identity
 
-MAX_BYTES = 32 * 1024 * 1024
+# libtorrent parses with the GIL held. Each of these bounds takes it about 50 ms to reach.
+MAX_BYTES = 16 * 1024 * 1024
 """A .torrent file's size."""
 MAX_PIECES = 500_000
-MAX_FILES = 50_000
-"""More would hold the reactor for longer than 50 ms: libtorrent parses with the GIL held."""
+MAX_PIECES_V2 = 65_536
+"""Fewer: their hashes are hashed on, up to the root of each file."""
+MAX_FILES = 20_000
+"""Entries: those that only pad count, and both halves of a hybrid."""
+MAX_ADDRESSES = 10_000
+"""Trackers and web seeds that a file may name."""
+MAX_TOKENS = 400_000
+"""Bencoded values and ends of lists and dictionaries; a file's entry has about ten."""
 MAX_TRACKERS = 100
-"""Hundreds of dead trackers on one torrent keep a core busy (arvidn/libtorrent#8888)."""
+"""Kept of those; hundreds of dead ones on one torrent keep a core busy (arvidn/libtorrent#8888)."""
+MAX_WEB_SEEDS = 100
+MAX_ADDRESS = 2048
+"""Characters of a tracker's or web seed's address."""
+MAX_MAGNET_FIELDS = 500
 
-_LIMITS = {"max_pieces": MAX_PIECES, "max_decode_depth": 100, "max_decode_tokens": 2_000_000}
+_COUNTED = ((b"6:lengthi", MAX_FILES, "files"), (b"://", MAX_ADDRESSES, "addresses"))
+"""What each of them has in its bencoded form, so that they are counted before the work is done."""
+_META_VERSION_2 = b"12:meta versioni2e"
 _TRACKER_SCHEMES = frozenset({"http", "https", "udp", "ws", "wss"})
 _WEB_SEED_SCHEMES = frozenset({"http", "https"})
 _PAD_FILE = 1
@@ -57,13 +71,9 @@ def load_file(data: bytes) -> Metainfo:
 
     :raises NotATorrent: if it is none, or beyond the limits above.
     """
-    if len(data) > MAX_BYTES:
-        raise NotATorrent(f"a .torrent file may have {MAX_BYTES} bytes at most", field="file")
-    # every file's entry has this key, so the count bounds the work before it is done
-    if data.count(b"6:lengthi") > MAX_FILES + 1:
-        raise NotATorrent(f"a torrent may have {MAX_FILES} files at most", field="file")
+    _check_size(data)
     try:
-        params = lt.load_torrent_buffer(data, _LIMITS)  # type: ignore[call-overload]
+        params = lt.load_torrent_buffer(data, _limits(data))  # type: ignore[call-overload]
         _drop_unwanted(params)
         info = params.ti
         if info is None or not info.is_valid():
@@ -75,6 +85,25 @@ def load_file(data: bytes) -> Metainfo:
     except (RuntimeError, ValueError, OverflowError, MemoryError) as error:
         raise NotATorrent(f"not a torrent: {explain(error)}", field="file") from None
     return Metainfo(params, identity, data, None, name, total, top)
+
+
+def _check_size(data: bytes) -> None:
+    if len(data) > MAX_BYTES:
+        raise NotATorrent(f"a .torrent file may have {MAX_BYTES} bytes at most", field="file")
+    # libtorrent takes 2 ms a MiB to see this
+    if not data.startswith(b"d"):
+        raise NotATorrent("not a torrent: it does not begin with a bencoded dictionary", field="file")
+    for mark, most, what in _COUNTED:
+        if data.count(mark) > most:
+            raise NotATorrent(f"a torrent may have {most} {what} at most", field="file")
+
+
+def _limits(data: bytes) -> dict[str, int]:
+    return {
+        "max_pieces": MAX_PIECES_V2 if _META_VERSION_2 in data else MAX_PIECES,
+        "max_decode_depth": 100,
+        "max_decode_tokens": MAX_TOKENS,
+    }
 
 
 def load_magnet(uri: str) -> Metainfo:
@@ -100,8 +129,10 @@ def clean_magnet(uri: str) -> str:
     scheme, _, query = uri.partition("?")
     if scheme.lower() != "magnet:":
         raise ValueError("it does not begin with magnet:?")
-    pairs = urllib.parse.parse_qsl(query, keep_blank_values=True, errors="replace", max_num_fields=500)
-    return "magnet:?" + "&".join(f"{_quote(k)}={_clean_value(k, v)}" for k, v in pairs)
+    if query.count("&") >= MAX_MAGNET_FIELDS:
+        raise ValueError(f"it has more than {MAX_MAGNET_FIELDS} fields")
+    pairs = urllib.parse.parse_qsl(query, keep_blank_values=True, errors="replace")
+    return "magnet:?" + "&".join(f"{_quote(k)}={_quote(_clean_value(k, v))}" for k, v in pairs)
 
 
 def _quote(text: str) -> str:
@@ -109,26 +140,41 @@ def _quote(text: str) -> str:
 
 
 def _clean_value(key: str, value: str) -> str:
+    field = key.partition(".")[0].lower()
+    if field == "xt":
+        # libtorrent takes urn:btih: in small letters only; all of it may be written in any case (RFC 8141)
+        return value.lower()
     # a display name is a name: libtorrent does not clean this one
-    return _quote(value[:255] if key == "dn" else value)
+    return value[:255] if field == "dn" else value
 
 
 def _drop_unwanted(params: lt.add_torrent_params) -> None:
-    trackers = list(zip(params.trackers, _tiers(params), strict=True))
-    wanted = [(url, tier) for url, tier in trackers if _scheme(url) in _TRACKER_SCHEMES][:MAX_TRACKERS]
-    params.trackers = [url for url, _ in wanted]
+    trackers = zip(params.trackers, _tiers(params), strict=True)
+    wanted = list(islice((t for t in trackers if _is_wanted(t[0], _TRACKER_SCHEMES)), MAX_TRACKERS))
+    params.trackers = [address for address, _ in wanted]
     params.tracker_tiers = [tier for _, tier in wanted]
-    params.url_seeds = [url for url in params.url_seeds if _scheme(url) in _WEB_SEED_SCHEMES]
+    seeds = (address for address in _web_seeds(params) if _is_wanted(address, _WEB_SEED_SCHEMES))
+    params.url_seeds = list(islice(seeds, MAX_WEB_SEEDS))
     params.dht_nodes = []
 
 
 def _tiers(params: lt.add_torrent_params) -> list[int]:
-    tiers = list(params.tracker_tiers)[: len(params.trackers)]
-    return tiers + [tiers[-1] if tiers else 0] * (len(params.trackers) - len(tiers))
+    given = len(params.trackers)
+    tiers = list(params.tracker_tiers)[:given]
+    return tiers + [tiers[-1] if tiers else 0] * (given - len(tiers))
 
 
-def _scheme(url: str) -> str:
-    return url.partition("://")[0].lower()
+def _web_seeds(params: lt.add_torrent_params) -> list[str]:
+    try:
+        return params.url_seeds
+    except UnicodeDecodeError:
+        # one that is no UTF-8 hides the others; they are an extra
+        return []
+
+
+def _is_wanted(address: str, schemes: frozenset[str]) -> bool:
+    scheme = address.partition("://")[0].lower()
+    return scheme in schemes and len(address) <= MAX_ADDRESS and address.isprintable()
 
 
 def top_name(info: lt.torrent_info) -> str:

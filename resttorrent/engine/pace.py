@@ -45,3 +45,16 @@ async def gather(pace: Pace, what: str, work: Iterable[Coroutine[Any, Any, R]]) 
         started.append(Deferred.fromCoroutine(one))
         await pace.breathe(what)
     return [await result for result in started]
+
+
+def on_end(event: "Deferred[Any]") -> "Deferred[None]":
+    """A Deferred of one's own that fires when a shared one has; cancelling it leaves the shared one alone."""
+    waiter: Deferred[None] = Deferred()
+
+    def tell(result: R) -> R:
+        if not waiter.called:
+            waiter.callback(None)
+        return result
+
+    event.addCallback(tell)
+    return waiter

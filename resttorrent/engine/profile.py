@@ -63,7 +63,7 @@ LOOPBACK_SETTINGS = {
     "allow_multiple_connections_per_ip": True,
     # uTP on loopback costs three times the CPU for a tenth of the speed
     "enable_outgoing_utp": False,
-    # else a minute passes before the same peer is tried again, also after a stop or when it is named once more
+    # else a minute passes before a peer is tried again, also after a stop or when it is named once more
     "min_reconnect_time": 1,
 }
 """Beside the others, for a session that serves peers on loopback alone."""

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 import libtorrent as lt
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -44,6 +44,7 @@ class Refresher:
         self._answered = 0
         self._asked_at = 0.0
         self._ask_again = False
+        self._ended: Exception | None = None
         self._waiting: deque[tuple[int, Deferred[None]]] = deque()
         self._backlog: deque[Sequence[lt.torrent_status]] = deque()
 
@@ -53,6 +54,8 @@ class Refresher:
 
         While an answer is on its way, those who ask wait for one more question, which serves them all.
         """
+        if self._ended is not None:
+            return fail(self._ended)
         if self._asked > self._answered:
             self._ask_again = True
             return self._wait(self._asked + 1)
@@ -61,6 +64,8 @@ class Refresher:
 
     def recent(self) -> "Deferred[None]":
         """Fires when the table is up to date; those who ask at the same time share one question."""
+        if self._ended is not None:
+            return fail(self._ended)
         if self._asked == self._answered:
             self._ask()
         return self._wait(self._asked)
@@ -94,13 +99,18 @@ class Refresher:
         if len(self._backlog) == 1:
             self._work()
 
-    def resynchronised(self) -> None:
-        """Alerts were dropped: the answer to what was asked may not come."""
-        self._answered = self._asked
+    @property
+    def last_question(self) -> int:
+        """The number of the question that was asked last."""
+        return self._asked
+
+    def resynchronised(self, question: int) -> None:
+        """Alerts were dropped, and the table is right again: the answer to ``question`` may never come."""
+        self._answered = max(self._answered, question)
         self._tell()
 
     def _work(self, done: int = 0) -> None:
-        while self._backlog:
+        while self._backlog and self._ended is None:
             statuses = self._backlog[0]
             for status in statuses[done : done + SLICE]:
                 self._put(status)
@@ -114,7 +124,7 @@ class Refresher:
             self._tell()
 
     def _tell(self) -> None:
-        if self._ask_again:
+        if self._ask_again and self._asked == self._answered and self._ended is None:
             self._ask()
         while self._waiting and self._waiting[0][0] <= self._answered:
             deferred = self._waiting.popleft()[1]
@@ -122,7 +132,8 @@ class Refresher:
                 deferred.callback(None)
 
     def stop(self, error: Exception) -> None:
-        """The session ends: fail whoever waits."""
+        """The session ends: fail whoever waits, or asks from now on."""
+        self._ended = error
         while self._waiting:
             deferred = self._waiting.popleft()[1]
             if not deferred.called:

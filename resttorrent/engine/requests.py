@@ -5,7 +5,7 @@ Sans-I/O but for the injected clock. A key names one question, as (info-hash, "m
 the same key while the first is open is a mistake of the caller's.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -29,6 +29,10 @@ class PendingRequests(Generic[K, V]):
 
     def __contains__(self, key: K) -> bool:
         return key in self._open
+
+    def __iter__(self) -> Iterator[K]:
+        """The open questions' keys, as they are now."""
+        return iter(list(self._open))
 
     def expect(self, key: K, timeout: float) -> "Deferred[V]":
         """

@@ -9,10 +9,10 @@ from twisted.logger import Logger
 from ..errors import CommandError, Loading, TorrentNotFound
 from ..store.records import TorrentBlobs, TorrentRecord
 from .catalogue import Catalogue
+from .confinement import Confinement
 from .fields import POSITION, initial_row, restate, unpack_row
 from .link import Link
 from .loading import Loader, parameters_of
-from .metainfo import file_paths
 from .shared import Shared
 from .table import StatusTable
 from .torrent import Torrent
@@ -28,7 +28,13 @@ class Restorer:
     log = Logger()
 
     def __init__(
-        self, session_id: str, shared: Shared, link: Link, table: StatusTable, torrents: Catalogue
+        self,
+        session_id: str,
+        shared: Shared,
+        link: Link,
+        confinement: Confinement,
+        table: StatusTable,
+        torrents: Catalogue,
     ) -> None:
         self._session_id = session_id
         self._shared = shared
@@ -36,6 +42,7 @@ class Restorer:
         self._table = table
         self._torrents = torrents
         self._recheck = False
+        self._confinement = confinement
         self.loader = Loader(shared.pace, self._blobs, self._start, self._could_not)
 
     def restore(self, record: TorrentRecord) -> None:
@@ -46,6 +53,7 @@ class Restorer:
             row = initial_row(torrent)
         else:
             torrent.name = row[POSITION["name"]]
+            torrent.take_content_path(row[POSITION["content_path"]])
         self._torrents.add(torrent)
         self._table.put(torrent.infohash, row)
         self.loader.add(torrent)
@@ -93,15 +101,16 @@ class Restorer:
         """
         Load a torrent that could not be loaded before.
 
-        :raises CommandError: if it still can't.
+        :raises CommandError: if it still can't; :raises Loading: if that takes more than 10 s.
         """
         torrent.fault = None
-        blobs = await self._blobs([torrent.infohash])
-        try:
-            await self._start(torrent, blobs.get(torrent.infohash, TorrentBlobs(None, None, None)))
-        except CommandError as error:
-            self._could_not(torrent, error)
-            raise
+        self.loader.add(torrent)
+        Deferred.fromCoroutine(self.loader.run()).addErrback(
+            lambda failure: self.log.failure(
+                "loading {infohash} again failed", failure, infohash=torrent.infohash
+            )
+        )
+        await self.loaded(torrent)
 
     def _blobs(self, infohashes: Sequence[str]) -> "Deferred[dict[str, TorrentBlobs]]":
         return self._shared.store.blobs(self._session_id, infohashes)
@@ -109,9 +118,10 @@ class Restorer:
     async def _start(self, torrent: Torrent, blobs: TorrentBlobs) -> None:
         recheck = self._recheck and not torrent.done and not torrent.stopped
         params = parameters_of(torrent, blobs, recheck=recheck, log=self.log)
-        paths = () if params.ti is None else file_paths(params.ti)
         # a link that was put there since must not lead libtorrent out of the roots
-        self._shared.roots.check_files(torrent.save_path, paths)
+        await self._confinement.check(torrent.save_path, params.ti)
+        if torrent not in self._torrents:
+            return
         handle = await self._link.add(params)
         if torrent in self._torrents:
             self._torrents.loaded(torrent, handle)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import libtorrent as lt
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from ..store.store import Store
 from .alerts import Handlers
@@ -19,6 +20,7 @@ from .torrent import Torrent
 
 WINDOW = 50
 _COMPLETE = POSITION["complete"]
+_TRACES = tuple(POSITION[name] for name in ("total_done", "all_time_download", "active_duration", "complete"))
 
 
 class ResumeSaver:
@@ -42,7 +44,9 @@ class ResumeSaver:
         self._table = table
         self._find = find
         self._queued: dict[Torrent, bool] = {}
-        self._asked = 0
+        self._again: dict[Torrent, bool] = {}
+        self._asked: dict[lt.torrent_handle, Torrent] = {}
+        self._unstored: set[Torrent] = set()
         self._idle: deque[Deferred[None]] = deque()
         self._writing = 0
 
@@ -52,10 +56,20 @@ class ResumeSaver:
         return {lt.save_resume_data_alert: self._on_saved, lt.save_resume_data_failed_alert: self._on_failed}
 
     def want(self, torrent: Torrent, *, only_if_modified: bool = False) -> None:
-        """Save this torrent's resume data soon."""
-        if not torrent.memory_only:
-            self._queued[torrent] = self._queued.get(torrent, True) and only_if_modified
+        """Save this torrent's resume data soon, if it can hold anything."""
+        # of files that are missing, the store knows best what they held
+        if not torrent.memory_only and not torrent.files_missing and self._has_history(torrent):
+            # one question for each torrent: answers carry no number
+            queue = self._again if torrent.handle in self._asked else self._queued
+            queue[torrent] = queue.get(torrent, True) and only_if_modified
             self._ask()
+
+    def _has_history(self, torrent: Torrent) -> bool:
+        """Whether something was found or moved: if not, what the store was given with the add says it all."""
+        if torrent.done or torrent.magnet is not None or torrent.infohash not in self._table:
+            return True
+        row = self._table[torrent.infohash].row
+        return any(row[position] for position in _TRACES)
 
     def idle(self) -> "Deferred[None]":
         """Fires when everything that was wanted is in the store."""
@@ -64,21 +78,39 @@ class ResumeSaver:
         self._tell_if_idle()
         return deferred
 
-    def forget_asked(self) -> None:
-        """Alerts were dropped: what libtorrent was asked for may never come."""
-        self._asked = 0
+    def ask_again(self) -> None:
+        """Alerts were dropped: what libtorrent was asked for may never come, so ask for it once more."""
+        lost = list(self._asked.values())
+        self._asked.clear()
+        # to libtorrent, what it gave is saved
+        self._queued.update(dict.fromkeys([*lost, *self._again], False))
+        self._again.clear()
         self._ask()
 
+    def retry(self) -> None:
+        """Save once more what the store could not take."""
+        torrents, self._unstored = self._unstored, set()
+        for torrent in torrents:
+            self.want(torrent)
+
+    @property
+    def all_stored(self) -> bool:
+        """Whether the store took all that it was given."""
+        return not self._unstored
+
     def _ask(self) -> None:
-        while self._queued and self._asked < WINDOW:
+        while self._queued and len(self._asked) < WINDOW:
             torrent = next(iter(self._queued))
-            only_if_modified = self._queued.pop(torrent)
-            if torrent.handle is None or not torrent.handle.is_valid():
+            flags = lt.save_resume_flags_t.only_if_modified if self._queued.pop(torrent) else 0
+            handle = torrent.handle
+            if handle is None:
                 continue
-            torrent.handle.save_resume_data(
-                lt.save_resume_flags_t.only_if_modified if only_if_modified else 0
-            )
-            self._asked += 1
+            try:
+                handle.save_resume_data(flags)
+            except RuntimeError:
+                # removed meanwhile
+                continue
+            self._asked[handle] = torrent
         self._tell_if_idle()
 
     def _on_saved(self, alert: lt.save_resume_data_alert) -> None:
@@ -91,21 +123,25 @@ class ResumeSaver:
             self._store.save_resume(
                 self._session_id, torrent.infohash, data, pack_row(row), torrent.done
             ).addErrback(self._not_stored, torrent).addBoth(self._stored)
-        self._answered()
+        self._answered(alert.handle)
 
     def _on_failed(self, alert: lt.save_resume_data_failed_alert) -> None:
         # most of these only say that nothing was modified
-        self._answered()
+        self._answered(alert.handle)
 
-    def _answered(self) -> None:
-        self._asked = max(self._asked - 1, 0)
+    def _answered(self, handle: lt.torrent_handle) -> None:
+        torrent = self._asked.pop(handle, None)
+        if torrent is not None and torrent in self._again:
+            self._queued[torrent] = self._again.pop(torrent)
         self._ask()
 
-    def _not_stored(self, failure: object, torrent: Torrent) -> None:
-        # the store says in /health that it can't write; the next change or the next minute tries again
+    def _not_stored(self, failure: Failure, torrent: Torrent) -> None:
+        # the store says in /health that it can't write; the next minute tries again
+        self._unstored.add(torrent)
         self.log.warn(
-            "resume data of {infohash} not stored: {failure}", infohash=torrent.infohash, failure=failure
-        )
+            "resume data of {infohash} not stored: {error}",
+            infohash=torrent.infohash, error=failure.getErrorMessage(),
+        )  # fmt: skip
 
     def _stored(self, result: object) -> None:
         self._writing -= 1

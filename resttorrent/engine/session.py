@@ -7,23 +7,36 @@ answered when the table shows it. What happens by itself is ``upkeep``'s, what w
 
 from collections.abc import Iterator, Sequence
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
+from twisted.internet.defer import TimeoutError as OutOfTime
 from twisted.logger import Logger
 
-from ..errors import CommandError, Stopping, TorrentExists, TorrentNotFound
+from ..errors import (
+    CommandError,
+    EngineError,
+    EngineTimeout,
+    SessionNotFound,
+    Stopping,
+    TorrentExists,
+    TorrentNotFound,
+)
 from .catalogue import Catalogue
+from .confinement import Confinement
 from .fields import Row, initial_row, pack_row
 from .link import Link
+from .pace import on_end
 from .peers import Peer, peers_of
 from .profile import STOP_TRACKER_TIMEOUT
 from .restoring import Restorer
 from .shared import Addition, SessionOptions, Shared
 from .table import StatusTable
-from .torrent import Torrent, is_gone
+from .torrent import Torrent, not_gone
 from .upkeep import Upkeep
 from .views import Views
 from .worker import Memo
 
+SAVE_TIMEOUT = 30.0
+"""Seconds that saving at the end may take."""
 PEERS_LIFETIME = 1.0
 """Seconds that a list of peers is good for."""
 
@@ -32,7 +45,8 @@ class Session:
     """
     One session.
 
-    :ivar port: the port bound, ``None`` while none is; :ivar was_bound: it was tried to bind one.
+    :ivar port: the port bound, ``None`` while none is; a restored session's former one until it is tried.
+    :ivar lacks_port: it was tried to bind one, in vain.
     :ivar table: the status table; ``views`` encodes it.
     :ivar closing: it takes no more commands.
     """
@@ -42,8 +56,9 @@ class Session:
     def __init__(self, options: SessionOptions, shared: Shared, *, port: int | None = None) -> None:
         self.options = options
         self.port = port
-        self.was_bound = False
+        self.lacks_port = False
         self.closing = False
+        self._former_port = port
         self.table = StatusTable(shared.revisions)
         self.views = Views(self.table)
         self.torrents = Catalogue()
@@ -55,21 +70,36 @@ class Session:
             loopback=options.loopback,
             dropped=self._on_dropped,
         )
-        self._upkeep = Upkeep(options.id, shared, self._link, self.table, self.torrents)
+        self._confinement = Confinement(shared.roots, self._link.worker)
+        parts = (options.id, shared, self._link, self._confinement, self.table, self.torrents)
+        self._upkeep = Upkeep(*parts)
         self.refresher = self._upkeep.refresher
-        self.restorer = Restorer(options.id, shared, self._link, self.table, self.torrents)
+        self.restorer = Restorer(*parts)
         self._peers = Memo(shared.reactor.seconds, PEERS_LIFETIME)
         self._opened: Deferred[None] | None = Deferred()
+        self._begun = False
+        self._binding = False
+        self._announced_until = 0.0
+        self._ended: Deferred[None] | None = None
 
     # -- life ------------------------------------------------------------
 
     async def open(self) -> None:
-        """Make the libtorrent session; it listens nowhere yet."""
-        await self._link.open(self._upkeep.handlers)
-        self._upkeep.start()
-        opened, self._opened = self._opened, None
-        if opened is not None:
-            opened.callback(None)
+        """
+        Make the libtorrent session; it listens nowhere yet.
+
+        :raises Stopping: if it was closed before; :raises EngineError: as ``Link.open``.
+        """
+        if self.closing:
+            raise Stopping("the session is closed")
+        self._begun = True
+        try:
+            await self._link.open(self._upkeep.handlers)
+            self._upkeep.start()
+        finally:
+            opened, self._opened = self._opened, None
+            if opened is not None:
+                opened.callback(None)
 
     def _on_dropped(self) -> None:
         self._upkeep.resynchronise()
@@ -80,9 +110,18 @@ class Session:
 
         :raises PortInUse: if none is free; :raises BadParameter: if an interface is not of this machine.
         """
-        former, self.port = self.port, None
-        self.was_bound = True
-        self.port = await self._link.ports.bind(self.options.interfaces, self._candidates(former))
+        if self._binding or self.closing:
+            return
+        self._binding = True
+        self.port = None
+        try:
+            self.port = await self._link.ports.bind(
+                self.options.interfaces, self._candidates(self._former_port)
+            )
+        finally:
+            self._binding = False
+            self.lacks_port = self.port is None
+        self._former_port = self.port
 
     def _candidates(self, former: int | None) -> Iterator[int]:
         first, last = self.options.port_range
@@ -99,38 +138,79 @@ class Session:
         """
         Stop everything, and answer when the port is free and the files are closed; nothing is saved.
 
-        What libtorrent still owes its trackers goes on for some seconds.
+        What libtorrent still owes its trackers goes on for some seconds; ``ended`` waits for that too.
         """
-        self._stop_serving()
-        await self._until_open()
-        grace = self._say_goodbye()
-        removals = [
-            Deferred.fromCoroutine(self._link.remove(torrent.handle))
-            for torrent in self.torrents
-            if torrent.handle is not None
-        ]
-        await self._link.ports.release()
-        for removal in removals:
+        if not self.closing:
+            self._stop_serving()
+            gone = SessionNotFound(f"session {self.options.id} was deleted", field="session_id")
             try:
-                await removal
-            except CommandError as error:
-                self.log.warn("closing session {id}: {error}", id=self.options.id, error=error.message)
+                await self._until_open()
+                if self._link.is_open:
+                    self._say_goodbye()
+                    await self._let_go()
+            finally:
+                self._end(gone)
+
+    async def _let_go(self) -> None:
+        """Close the port and the files."""
+        removals = []
+        for torrent in self.torrents:
+            # taken, so that nobody else removes it as well
+            handle, torrent.handle = torrent.handle, None
+            if handle is not None:
+                removals.append(Deferred.fromCoroutine(self._link.remove(handle)))
+        closed = [Deferred.fromCoroutine(self._link.ports.release()), *removals]
+        for succeeded, result in await DeferredList(closed, consumeErrors=True):
+            if not succeeded:
+                self.log.warn(
+                    "closing session {id}: {error}", id=self.options.id, error=result.getErrorMessage()
+                )
+
+    async def shut_down(self) -> None:
+        """
+        Save what changed and end, with the process; torrents stay in the store.
+
+        Ends in bounded time, whatever libtorrent and the store do.
+
+        :raises EngineError: if not all was saved; the session is closed all the same.
+        """
+        if not self.closing:
+            self._stop_serving()
+            try:
+                await self._until_open().addTimeout(SAVE_TIMEOUT, self._shared.reactor)
+                if self._link.is_open:
+                    self._say_goodbye()
+                    await self._save_all()
+            finally:
+                self._end(Stopping("the daemon is stopping"))
+        await self.ended()
+
+    async def _save_all(self) -> None:
+        await self.refresher.fresh()
+        saver = self._upkeep.saver
+        for torrent in self.torrents:
+            saver.want(torrent, only_if_modified=True)
+        saver.retry()
+        try:
+            await saver.idle().addTimeout(SAVE_TIMEOUT, self._shared.reactor)
+        except OutOfTime:
+            raise EngineTimeout(f"not all was saved within {SAVE_TIMEOUT:g} s") from None
+        if not saver.all_stored:
+            raise EngineError("not all could be saved")
+
+    def _end(self, error: CommandError) -> None:
+        """Whoever still waits gets ``error``; the libtorrent session goes when its trackers know."""
+        self.refresher.stop(error)
         self.torrents.clear()
-        Deferred.fromCoroutine(self._link.close(grace=grace)).addErrback(
+        grace = max(self._announced_until - self._shared.reactor.seconds(), 0.0)
+        self._ended = Deferred.fromCoroutine(self._link.close(error, grace=grace)).addErrback(
             lambda failure: self.log.failure("session {id} was not closed", failure, id=self.options.id)
         )
 
-    async def shut_down(self) -> None:
-        """Save what changed and end, with the process; torrents stay in the store."""
-        self._stop_serving()
-        await self._until_open()
-        grace = self._say_goodbye()
-        await self.refresher.fresh()
-        for torrent in self.torrents:
-            self._upkeep.saver.want(torrent, only_if_modified=True)
-        await self._upkeep.saver.idle()
-        self.torrents.clear()
-        await self._link.close(grace=grace)
+    async def ended(self) -> None:
+        """Wait until nothing of a closed session is left, its last announces included."""
+        if self._ended is not None:
+            await on_end(self._ended)
 
     def _stop_serving(self) -> None:
         self.closing = True
@@ -139,26 +219,36 @@ class Session:
         # whoever waits for a change must see that none will come
         self.table.wake()
 
-    def _say_goodbye(self) -> float:
-        """Leave the swarms; returns how many seconds trackers have to hear of it."""
+    def _say_goodbye(self) -> None:
+        """Leave the swarms."""
         # an announce keeps the timeout that it began with, so it goes down first
         self._link.apply({"stop_tracker_timeout": STOP_TRACKER_TIMEOUT})
         self._link.live.pause()
-        announcing = any(torrent.has_trackers and not torrent.stopped for torrent in self.torrents)
-        return STOP_TRACKER_TIMEOUT + 0.5 if announcing else 0.0
+        for torrent in self.torrents:
+            self._expect_announce(torrent)
 
-    async def _until_open(self) -> None:
-        if self._opened is not None:
-            waiter: Deferred[None] = Deferred()
-            self._opened.addCallback(lambda _: waiter.callback(None))
-            await waiter
+    def _expect_announce(self, torrent: Torrent) -> None:
+        """A torrent that ran is about to tell its trackers that it stops: the session can't go before."""
+        if torrent.has_trackers and not torrent.stopped:
+            self._announced_until = self._shared.reactor.seconds() + STOP_TRACKER_TIMEOUT + 0.5
+
+    def _until_open(self) -> "Deferred[None]":
+        """Fires when it is open, or known that it won't be; at once for one that is not to be opened."""
+        if self._opened is None or (self.closing and not self._begun):
+            return succeed(None)
+        return on_end(self._opened)
 
     # -- looking ---------------------------------------------------------
 
     async def fresh(self) -> None:
         """Bring the table up to date (a session that is not open yet shows what was stored)."""
         if self._link.is_open and not self.closing:
-            await self.refresher.recent()
+            try:
+                await self.refresher.recent()
+            except CommandError:
+                # a session that goes meanwhile is its callers' to notice
+                if not self.closing:
+                    raise
 
     def row(self, infohash: str) -> Row:
         """
@@ -178,7 +268,8 @@ class Session:
     async def peers(self, torrent: Torrent) -> list[Peer]:
         """The torrent's peers, at most a second old."""
         handle = await self.restorer.loaded(torrent)
-        return await self._peers.get(torrent.infohash, lambda: self._link.worker.call(peers_of, handle))
+        with not_gone(torrent):
+            return await self._peers.get(torrent.infohash, lambda: self._link.worker.call(peers_of, handle))
 
     async def files_of(self, torrent: Torrent) -> list[str]:
         """Paths of its files below its save path; empty while the metadata is not known."""
@@ -190,8 +281,7 @@ class Session:
 
         :raises PathOutsideRoots: if a link leads them out.
         """
-        files = await self.files_of(torrent)
-        await self._link.worker.call(self._shared.roots.check_files, torrent.save_path, files)
+        await self._confinement.check(torrent.save_path, torrent.info())
 
     # -- changing --------------------------------------------------------
 
@@ -200,34 +290,38 @@ class Session:
         Add a torrent; answers when libtorrent has taken it, the store has committed it and the table shows
         it.
 
+        :raises PathOutsideRoots: if a link leads its files out of the roots.
         :raises TorrentExists: if the session has it; whatever is raised, nothing is left of the torrent.
         """
         await self._until_open()
-        torrent = self._admit(addition)
         metainfo = addition.metainfo
+        await self._confinement.check(addition.save_path, metainfo.params.ti)
+        torrent = self._admit(addition)
         torrent.configure(metainfo.params)
         row = initial_row(torrent, total=metainfo.total, total_wanted=metainfo.total)
         stored: Deferred[None] | None = None
         if not torrent.memory_only:
             record = torrent.record(self.options.id, pack_row(row))
             stored = self._shared.store.add_torrent(record, metainfo.data)
-        taken = self._link.add(metainfo.params)
+        taken = maybeDeferred(self._link.add, metainfo.params)
         shown = self.refresher.fresh()
         # all were asked; how each ended must be known before anything is undone
-        failed: CommandError | None = None
+        failed: Exception | None = None
         try:
             self.torrents.loaded(torrent, await taken)
-        except CommandError as error:
+        except Exception as error:
             failed = error
         if stored is not None:
             try:
                 await stored
-            except CommandError as error:
+            except Exception as error:
                 failed, stored = failed or error, None
         try:
             await shown
-        except CommandError as error:
+        except Exception as error:
             failed = failed or error
+        if failed is None and self.closing:
+            failed = Stopping("the session is being closed")
         if failed is not None:
             await self._undo_add(torrent, was_stored=stored is not None)
             raise failed
@@ -256,35 +350,52 @@ class Session:
         return torrent
 
     async def _undo_add(self, torrent: Torrent, *, was_stored: bool) -> None:
-        if was_stored:
-            await self._shared.store.remove_torrent(self.options.id, torrent.infohash)
-        await self._forget(torrent)
+        """Take back an addition; what can't be is logged, for its caller hears of the first error."""
+        try:
+            if was_stored:
+                await self._shared.store.remove_torrent(self.options.id, torrent.infohash)
+        except CommandError as error:
+            self.log.error(
+                "torrent {infohash} was not added but may come back at the next start: {error}",
+                infohash=torrent.infohash, error=error.message,
+            )  # fmt: skip
+        try:
+            await self._forget(torrent)
+        except CommandError as error:
+            self.log.warn(
+                "undoing the addition of {infohash}: {error}", infohash=torrent.infohash, error=error.message
+            )
 
     async def set_stopped(self, torrent: Torrent, stopped: bool) -> None:
         """
         Stop a torrent, or let it run.
 
+        One that could not be loaded is tried again when it is to run.
+
         :raises PathOutsideRoots: if a link that was put there since leads its files out of the roots.
         """
         await self.restorer.settled(torrent)
         if not stopped:
+            if torrent.fault is not None:
+                await self.restorer.retry(torrent)
             await self.check_paths(torrent)
         if torrent.stopped != stopped and not torrent.memory_only:
             await self._shared.store.set_stopped(self.options.id, torrent.infohash, stopped, None)
+        if stopped:
+            self._expect_announce(torrent)
         torrent.stopped = stopped
-        if torrent.fault is not None:
-            await self.restorer.retry(torrent)
-        try:
-            torrent.apply_stopped()
-        except RuntimeError as error:
-            if is_gone(error):
-                raise TorrentNotFound(f"this session has no torrent {torrent.infohash}") from None
-            raise
+        if torrent not in self.torrents:
+            raise TorrentNotFound(f"this session has no torrent {torrent.infohash}", field="infohash")
+        if torrent.handle is not None:
+            with not_gone(torrent):
+                torrent.apply_stopped()
         await self.refresher.fresh()
 
     async def connect_peer(self, torrent: Torrent, address: str, port: int) -> None:
         """Try to connect to a peer; whether that works out shows in the list of peers."""
-        (await self.restorer.loaded(torrent)).connect_peer((address, port))
+        handle = await self.restorer.loaded(torrent)
+        with not_gone(torrent):
+            handle.connect_peer((address, port))
 
     async def remove(self, torrent: Torrent) -> None:
         """Forget a torrent, and wait until libtorrent has let go of its files; payload stays."""
@@ -293,17 +404,23 @@ class Session:
             raise TorrentNotFound(f"this session has no torrent {torrent.infohash}", field="infohash")
         if not torrent.memory_only:
             await self._shared.store.remove_torrent(self.options.id, torrent.infohash)
-        if torrent in self.torrents:
-            await self._forget(torrent)
+        if torrent not in self.torrents:
+            # another removal was quicker
+            raise TorrentNotFound(f"this session has no torrent {torrent.infohash}", field="infohash")
+        await self._forget(torrent)
 
     async def _forget(self, torrent: Torrent) -> None:
         # out of sight first: the same torrent may be added again while libtorrent still closes files
-        self.torrents.remove(torrent)
-        self.table.remove(torrent.infohash)
+        if torrent in self.torrents:
+            self.torrents.remove(torrent)
+            self.table.remove(torrent.infohash)
+        self._expect_announce(torrent)
         handle, torrent.handle = torrent.handle, None
         if handle is not None:
-            await self._link.remove(handle)
-            self.torrents.forget_handle(handle)
+            try:
+                await self._link.remove(handle)
+            finally:
+                self.torrents.forget_handle(handle)
 
     async def delete_files(self, torrent: Torrent, relative: Sequence[str], keep: frozenset[str]) -> None:
         """

@@ -1,5 +1,8 @@
 """One torrent of one session: what we know of it, and its libtorrent handle once it is loaded."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import libtorrent as lt
 
 from ..errors import CommandError, TorrentNotFound
@@ -23,12 +26,15 @@ class Torrent:
     :ivar done: all that was wanted was here when its resume data was last saved.
     :ivar has_trackers: it was given at least one.
     :ivar fault: why it can't be loaded, or ``None``.
+    :ivar files_missing: it was complete, but its files are not there (a disk that is not mounted, say): it
+        waits until somebody lets it run.
     """
 
     __slots__ = (
         "added_time",
         "done",
         "fault",
+        "files_missing",
         "handle",
         "has_trackers",
         "infohash",
@@ -73,6 +79,7 @@ class Torrent:
         self.handle: lt.torrent_handle | None = None
         self.has_trackers = False
         self.fault: CommandError | None = None
+        self.files_missing = False
 
     @classmethod
     def from_record(cls, record: TorrentRecord) -> "Torrent":
@@ -147,12 +154,18 @@ class Torrent:
         """Tell libtorrent whether to run it; none of these calls blocks."""
         handle = self.live
         if self.stopped:
-            handle.unset_flags(_AUTO_MANAGED)
-            handle.pause()
+            self.hold()
         else:
+            self.files_missing = False
             handle.clear_error()
             handle.set_flags(_AUTO_MANAGED)
             handle.resume()
+
+    def hold(self) -> None:
+        """Keep libtorrent from running it, whatever it is meant to do."""
+        handle = self.live
+        handle.unset_flags(_AUTO_MANAGED)
+        handle.pause()
 
     def info(self) -> lt.torrent_info | None:
         """The info dictionary, ``None`` until it is known (no round trip to libtorrent's thread)."""
@@ -163,6 +176,12 @@ class Torrent:
         """Paths of its files below the save path; empty while the metadata is not known. Slow for 10,000s."""
         info = self.info()
         return [] if info is None else list(file_paths(info))
+
+    def take_content_path(self, path: str | None) -> None:
+        """Learn from a stored row what its file or folder is called, before the info dictionary is read."""
+        below = f"{self.save_path.rstrip('/')}/"
+        if path is not None and path.startswith(below):
+            self.top = path.removeprefix(below)
 
     def take_names(self, info: lt.torrent_info) -> None:
         """Learn from the info dictionary what the torrent and its file or folder are called."""
@@ -182,6 +201,16 @@ class Torrent:
         return bytes(info.info_section())
 
 
-def is_gone(error: RuntimeError) -> bool:
-    """Whether this libtorrent error says that the torrent was removed meanwhile."""
-    return _INVALID_HANDLE in str(error)
+@contextmanager
+def not_gone(torrent: Torrent) -> Iterator[None]:
+    """
+    What is done with a handle inside this may find that the torrent was removed meanwhile.
+
+    :raises TorrentNotFound: then.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if _INVALID_HANDLE not in str(error):
+            raise
+        raise TorrentNotFound(f"this session has no torrent {torrent.infohash}", field="infohash") from None

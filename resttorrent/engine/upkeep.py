@@ -1,29 +1,39 @@
 """
 Keeping a session's table and stored resume data up to date with what libtorrent tells.
 
-An alert that changes a state has the table refreshed at once, once for all alerts of a turn. What matters is
-saved when the table shows it; everything else that changed, once a minute.
+An alert that changes a state has the table refreshed at once, a flood of them 50 times a second. What matters
+is saved when the table shows it; everything else that changed, once a minute.
 """
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
 import libtorrent as lt
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
+from ..errors import CommandError, Stopping, TorrentNotFound
 from .alerts import Handlers
 from .catalogue import Catalogue
-from .fields import read_row
+from .confinement import Confinement
+from .fields import read_row, restate
 from .link import Link
 from .refresh import Refresher
 from .saving import ResumeSaver
 from .shared import Shared
 from .table import StatusTable
-from .torrent import Torrent
+from .torrent import Torrent, not_gone
 
+LOOK_INTERVAL = 0.02
+"""Seconds between two looks that alerts cause: the first comes at once, a flood of alerts shares the next."""
 SAVE_INTERVAL = 60.0
 """Seconds between two saves of whatever changed."""
+_MISSING = (
+    "files that were complete are missing or shorter than they were: resume it to check and download them"
+)
 
 
 class Upkeep:
@@ -36,18 +46,29 @@ class Upkeep:
     log = Logger()
 
     def __init__(
-        self, session_id: str, shared: Shared, link: Link, table: StatusTable, torrents: Catalogue
+        self,
+        session_id: str,
+        shared: Shared,
+        link: Link,
+        confinement: Confinement,
+        table: StatusTable,
+        torrents: Catalogue,
     ) -> None:
         self._session_id = session_id
         self._shared = shared
         self._link = link
+        self._confinement = confinement
         self._table = table
         self._torrents = torrents
         self.refresher = Refresher(shared.reactor, link.post_updates, self._put)
-        self.saver = ResumeSaver(session_id, shared.store, table, torrents.of_handle)
+        self.saver = ResumeSaver(session_id, shared.store, table, self._kept)
         self._soon: IDelayedCall | None = None
         self._save_when_shown: set[Torrent] = set()
+        self._next_look = 0.0
         self._saved_rev = table.rev
+        self._seen: set[Torrent | None] | None = None
+        self._look_again = False
+        self._info_unstored: set[Torrent] = set()
         self._timer: IDelayedCall | None = None
         self._stopped = False
 
@@ -64,13 +85,15 @@ class Upkeep:
             lt.state_changed_alert: self._on_state,
             lt.torrent_error_alert: self._on_state,
             lt.file_error_alert: self._on_state,
-            lt.fastresume_rejected_alert: self._on_state,
+            lt.fastresume_rejected_alert: self._on_rejected,
             lt.torrent_conflict_alert: self._on_state,
             **self.saver.handlers,
         }
 
     def start(self) -> None:
         """Begin to save once a minute."""
+        if self._stopped:
+            return
         self._timer = self._shared.reactor.callLater(SAVE_INTERVAL, self._save_changed)
 
     def stop(self) -> None:
@@ -80,21 +103,40 @@ class Upkeep:
             if timer is not None and timer.active():
                 timer.cancel()
 
+    def _kept(self, handle: lt.torrent_handle) -> Torrent | None:
+        """The torrent of this handle, unless it is being removed: the same one may have been added again."""
+        torrent = self._torrents.of_handle(handle)
+        return torrent if torrent is not None and torrent in self._torrents else None
+
     def _put(self, status: lt.torrent_status) -> None:
-        torrent = self._torrents.of_handle(status.handle)
-        if torrent is None or torrent not in self._torrents:
+        torrent = self._kept(status.handle)
+        if torrent is None:
             return
+        if self._seen is not None:
+            self._seen.add(torrent)
         try:
             row = read_row(status, torrent, self._shared.now())
-        except UnicodeDecodeError:
+        except Exception:
             # one bad row must not keep the others from being seen
-            self.log.warn("status of {infohash} can't be read: no UTF-8", infohash=torrent.infohash)
-        else:
-            self._table.put(torrent.infohash, row)
+            self.log.failure("status of {infohash} can't be read", infohash=torrent.infohash)
+            return
+        if torrent.files_missing:
+            row = restate(row, state="missing_files", error=_MISSING)
+        self._table.put(torrent.infohash, row)
 
     def _on_state(self, alert: Any) -> None:
         if self._soon is None and not self._stopped:
-            self._soon = self._shared.reactor.callLater(0, self._refresh)
+            reactor = self._shared.reactor
+            self._soon = reactor.callLater(max(self._next_look - reactor.seconds(), 0), self._refresh)
+
+    def _on_rejected(self, alert: lt.fastresume_rejected_alert) -> None:
+        torrent = self._kept(alert.handle)
+        if torrent is not None and torrent.done and not torrent.stopped:
+            # the disk may not be mounted: libtorrent would download everything again, to where it does not belong
+            self.log.warn("{infohash}: {reason}", infohash=torrent.infohash, reason=_MISSING)
+            torrent.files_missing = True
+            torrent.hold()
+        self._on_state(alert)
 
     def _on_saveworthy(self, alert: Any) -> None:
         torrent = self._torrents.of_handle(alert.handle)
@@ -104,6 +146,7 @@ class Upkeep:
 
     def _refresh(self) -> None:
         self._soon = None
+        self._next_look = self._shared.reactor.seconds() + LOOK_INTERVAL
         torrents, self._save_when_shown = self._save_when_shown, set()
 
         def save(_: None) -> None:
@@ -115,38 +158,89 @@ class Upkeep:
         self.refresher.fresh().addCallbacks(save, self._not_refreshed)
 
     def _not_refreshed(self, failure: Any) -> None:
+        if self._stopped:
+            return
         self.log.warn(
             "no status of session {id}: {error}", id=self._session_id, error=failure.getErrorMessage()
         )
 
     def _on_metadata(self, alert: lt.metadata_received_alert) -> None:
-        torrent = self._torrents.of_handle(alert.handle)
-        if torrent is None or torrent not in self._torrents:
+        torrent = self._kept(alert.handle)
+        if torrent is None:
             return
         info = torrent.learn_metadata()
         self._torrents.add(torrent)
         if info is not None and not torrent.memory_only:
-            self._shared.store.save_info(
-                self._session_id, torrent.infohash, info, torrent.infohash_v1, torrent.infohash_v2
-            ).addErrback(lambda failure: self.log.failure("metadata was not stored", failure))
+            self._save_info(torrent, info)
         self._on_saveworthy(alert)
+        Deferred.fromCoroutine(self._check_files(torrent)).addErrback(
+            lambda failure: self.log.failure("files could not be checked", failure)
+        )
+
+    def _save_info(self, torrent: Torrent, info: bytes) -> None:
+        def not_stored(failure: Failure) -> None:
+            self._info_unstored.add(torrent)
+            self.log.warn(
+                "metadata of {infohash} not stored: {error}",
+                infohash=torrent.infohash, error=failure.getErrorMessage(),
+            )  # fmt: skip
+
+        self._shared.store.save_info(
+            self._session_id, torrent.infohash, info, torrent.infohash_v1, torrent.infohash_v2
+        ).addErrback(not_stored)
+
+    async def _check_files(self, torrent: Torrent) -> None:
+        """A magnet's files are known at last: stop it if a link leads them out of the roots."""
+        try:
+            await self._confinement.check(torrent.save_path, torrent.info())
+        except Stopping:
+            return
+        except CommandError as error:
+            self.log.warn("{infohash} is stopped: {error}", infohash=torrent.infohash, error=error.message)
+        else:
+            return
+        if torrent.handle is not None:
+            with contextlib.suppress(TorrentNotFound), not_gone(torrent):
+                torrent.stopped = True
+                torrent.hold()
+            if not torrent.memory_only:
+                await self._shared.store.set_stopped(self._session_id, torrent.infohash, True, None)
 
     def resynchronise(self) -> None:
         """libtorrent dropped alerts: look at every torrent."""
+        if self._seen is not None or self._stopped:
+            self._look_again = True
+            return
         self.log.error(
             "libtorrent dropped alerts of session {id}: looking at all torrents", id=self._session_id
         )
-        self.refresher.resynchronised()
-        self.saver.forget_asked()
-        handles = [torrent.handle for torrent in self._torrents if torrent.handle is not None]
-        self._link.worker.call(_statuses, handles).addCallbacks(self._put_all, self._not_refreshed)
+        Deferred.fromCoroutine(self._look_at_all()).addErrback(self._not_refreshed)
 
-    def _put_all(self, statuses: Sequence[lt.torrent_status]) -> None:
-        for status in statuses:
-            self._put(status)
+    async def _look_at_all(self) -> None:
+        # what is reported while we look is newer than what we see
+        self._seen, self._look_again = set(), False
+        question = self.refresher.last_question
+        handles = [torrent.handle for torrent in self._torrents if torrent.handle is not None]
+        try:
+            for status in await self._link.worker.call(_statuses, handles):
+                if self._torrents.of_handle(status.handle) not in self._seen:
+                    self._put(status)
+                await self._shared.pace.breathe("looking at all torrents")
+        finally:
+            self._seen = None
+            self.refresher.resynchronised(question)
+            self.saver.ask_again()
+            if self._look_again:
+                self.resynchronise()
 
     def _save_changed(self) -> None:
         self.start()
+        unstored, self._info_unstored = self._info_unstored, set()
+        for torrent in unstored:
+            info = torrent.info()
+            if info is not None and torrent in self._torrents:
+                self._save_info(torrent, bytes(info.info_section()))
+        self.saver.retry()
 
         def save(_: None) -> None:
             since, self._saved_rev = self._saved_rev, self._table.rev
@@ -158,4 +252,9 @@ class Upkeep:
 
 def _statuses(handles: Sequence[lt.torrent_handle]) -> list[lt.torrent_status]:
     # one round trip each, but get_torrent_status() would hold the GIL for all of them
-    return [handle.status() for handle in handles if handle.is_valid()]
+    statuses = []
+    for handle in handles:
+        # it may be removed at any time
+        with contextlib.suppress(RuntimeError):
+            statuses.append(handle.status())
+    return statuses

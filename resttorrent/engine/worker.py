@@ -1,13 +1,16 @@
 """A thread for the calls that block, one call at a time."""
 
 from collections.abc import Callable, Hashable
+from functools import partial
+from threading import Thread
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.internet.interfaces import IReactorFromThreads
-from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
+
+from ..errors import Stopping
 
 R = TypeVar("R")
 
@@ -18,17 +21,46 @@ class Worker:
     def __init__(self, reactor: IReactorFromThreads, name: str) -> None:
         self._reactor = reactor
         self._pool = ThreadPool(minthreads=0, maxthreads=1, name=name)
+        # a call that never returns must not keep the process from ending
+        self._pool.threadFactory = partial(Thread, daemon=True)  # type: ignore[assignment, misc]
+        self._running = 0
+        self._stopped: Deferred[None] | None = None
 
     def call(self, function: Callable[..., R], *args: Any) -> "Deferred[R]":
-        """Run ``function(*args)`` in the thread, after the calls that wait already."""
+        """Run ``function(*args)`` in the thread, after the calls that wait already; fails with Stopping."""
+        if self._stopped is not None:
+            return fail(Stopping("the session is closed"))
         if not self._pool.started:
             self._pool.start()
-        return deferToThreadPool(self._reactor, self._pool, function, *args)
+        self._running += 1
+        answer: Deferred[R] = Deferred()
 
-    def stop(self) -> None:
-        """End the thread once the calls that wait are done."""
+        def returned(success: bool, result: Any) -> None:
+            self._reactor.callFromThread(self._returned, answer, result)
+
+        self._pool.callInThreadWithCallback(returned, function, *args)
+        return answer
+
+    def _returned(self, answer: "Deferred[Any]", result: Any) -> None:
+        self._running -= 1
+        if not answer.called:
+            answer.callback(result)
+        self._end_if_idle()
+
+    def stop(self) -> "Deferred[None]":
+        """Take no more calls; fires when those that were asked are done and the thread has ended."""
+        if self._stopped is None:
+            self._stopped = Deferred()
+            self._end_if_idle()
+        return self._stopped
+
+    def _end_if_idle(self) -> None:
+        if self._stopped is None or self._running or self._stopped.called:
+            return
+        # joins the thread, which has nothing left to do but to end
         if self._pool.started:
             self._pool.stop()
+        self._stopped.callback(None)
 
 
 class Memo:

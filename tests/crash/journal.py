@@ -1,8 +1,8 @@
 """
 What clients asked of a daemon and what it answered, and so which states it may be in after a kill.
 
-Each torrent and session has what is *settled* (answered) and what was *asked* since. After a kill it must be as
-settled, or as one of the asked changes leaves it; an answer settles, a refusal takes the question back.
+Each torrent and session has what is *settled* (answered) and what was *asked* since. After a kill it must be
+as settled, or as one of the asked changes leaves it; an answer settles, a refusal takes the question back.
 """
 
 import threading
@@ -61,6 +61,8 @@ class Journal:
     The clients' side of the story; they share it, each asks only of torrents of its own.
 
     :ivar deleted: files of torrents whose removal with ``delete_files`` was answered.
+    :ivar deleting: files of those whose removal may not have been.
+    :ivar kept: SHA-256 of files whose complete torrents were removed without them.
     :ivar answers: how many changes were answered.
     :ivar open: how many were asked and not answered at the last ``died``.
     """
@@ -73,6 +75,8 @@ class Journal:
         self._versions: dict[Key, int] = {}
         self._complete: dict[Key, float] = {}
         self.deleted: set[Path] = set()
+        self.deleting: dict[Key, Collection[Path]] = {}
+        self.kept: dict[Path, bytes] = {}
         self.answers = 0
         self.open = 0
 
@@ -91,12 +95,14 @@ class Journal:
         with self._lock:
             fact = self._torrents[key]
             fact.settled, fact.asked = state, []
+            self.deleted.update(self.deleting.pop(key, ()))
             self.answers += 1
 
     def refused(self, key: Key) -> None:
         """The daemon said that nothing was changed."""
         with self._lock:
             self._torrents[key].asked.pop()
+            self.deleting.pop(key, None)
 
     def settled(self, key: Key) -> TorrentState | None:
         with self._lock:
@@ -106,6 +112,25 @@ class Journal:
         """Those about which nothing is asked."""
         with self._lock:
             return [key for key in keys if not self._torrents.get(key, Fact()).asked]
+
+    # -- files -----------------------------------------------------------
+
+    def ask_files(self, key: Key, files: Collection[Path]) -> None:
+        """The torrent's removal, asked for next, is to delete these."""
+        with self._lock:
+            self.deleting[key] = files
+
+    def keep(self, files: Mapping[Path, bytes]) -> None:
+        """Nobody is to touch these any more."""
+        with self._lock:
+            self.kept.update(files)
+
+    def disown(self, files: Collection[Path]) -> None:
+        """A torrent is to write these again."""
+        with self._lock:
+            self.deleted.difference_update(files)
+            for path in files:
+                self.kept.pop(path, None)
 
     # -- sessions --------------------------------------------------------
 
@@ -132,7 +157,7 @@ class Journal:
     # -- what was seen complete ------------------------------------------
 
     def versions(self) -> dict[Key, int]:
-        """To be taken before a list is asked for: what was asked of a torrent since makes the list an old one."""
+        """To be taken before a list is asked for: it is an old one for torrents that were changed since."""
         with self._lock:
             return dict(self._versions)
 
@@ -142,6 +167,11 @@ class Journal:
             for key in keys:
                 if self._versions.get(key) == versions.get(key):
                     self._complete.setdefault(key, time.monotonic())
+
+    def is_complete(self, key: Key) -> bool:
+        """Whether it was seen complete."""
+        with self._lock:
+            return key in self._complete
 
     def complete(self, *, before: float) -> set[Key]:
         """Torrents that are settled and were seen complete by then (monotonic seconds)."""
@@ -163,7 +193,7 @@ class Journal:
         self.open += sum(bool(f.asked) for f in self._sessions.values()) + len(self._creations)
 
     def unexplained(self, found: Found) -> list[str]:
-        """Sentences about whatever the daemon shows, or does not, that no answer and no question accounts for."""
+        """Sentences about whatever the daemon shows, or does not, that nobody asked for."""
         said = []
         for session_id in sorted({*self._sessions, *found.ports}):
             ports = found.ports.get(session_id)
@@ -187,16 +217,23 @@ class Journal:
                 said.append(f"{session_id[:8]}/{infohash} is {state}, not {possible}")
         return said
 
-    def settle(self, found: Found) -> None:
-        """Go on from what was found."""
+    def settle(self, found: Found, done: Collection[Key]) -> None:
+        """
+        Go on from what was found.
+
+        :param done: what was stored as complete; the rest is checked again, and has to be seen complete anew.
+        """
         self._creations.clear()
+        self.deleting.clear()
         self._sessions = {session_id: Fact(ports) for session_id, ports in found.ports.items()}
         self._torrents = {
             (session_id, infohash): Fact(state)
             for session_id, torrents in found.torrents.items()
             for infohash, state in torrents.items()
         }
-        self._complete = {key: seen for key, seen in self._complete.items() if key in self._torrents}
+        self._complete = {
+            key: seen for key, seen in self._complete.items() if key in done and key in self._torrents
+        }
 
     def present(self) -> Collection[Key]:
         """Torrents that are settled to be there."""

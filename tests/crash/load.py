@@ -1,12 +1,11 @@
 """
-Load: clients that add, stop, start, remove and download at random, and write down what was asked and answered.
+Load: clients that add, stop, start, remove and download at random, and write down what they asked and heard.
 
-Each client has a thread, a connection and torrents of its own, so that it always knows what it asked last. One
-more thread looks which torrents are complete.
+Each client has a thread, a connection and torrents of its own, so that it always knows what it asked last.
+One more thread looks which torrents are complete.
 """
 
 import base64
-import hashlib
 import http.client
 import random
 import threading
@@ -24,6 +23,8 @@ from tests.harness import Client, Response, tiny_torrent
 CLIENTS = 4
 TINY = 40
 """Torrents that nobody seeds, for each client."""
+ANCHORS = 1
+"""So many of the swarm's torrents are left alone, so that something complete is always there."""
 FOLDERS = ("", "a", "b/c", "d é")
 _LAST_PORT = 40000
 _DISCONNECTED = (OSError, http.client.HTTPException)
@@ -95,7 +96,7 @@ class Load:
 
     def _run(self, work: Callable[[], None]) -> None:
         try:
-            while not self._ending.is_set():
+            while True:
                 work()
         except _DISCONNECTED as error:
             if not self._ending.is_set():
@@ -108,7 +109,7 @@ class Load:
             thread.start()
 
     def end(self) -> None:
-        """Connections may break from now on."""
+        """Connections may break from now on, and each thread ends with its own."""
         self._ending.set()
 
     def join(self) -> None:
@@ -149,19 +150,20 @@ class Adder:
         sources = tiny_sources(range(number * TINY, (number + 1) * TINY))
         sources += [
             Source(p.infohash, p.torrent, p.magnet, p)
-            for i, p in enumerate(target.swarm.payloads)
-            if i % CLIENTS == number
+            for p in target.swarm.payloads[ANCHORS:][number::CLIENTS]
         ]
         self._sources = {source.infohash: source for source in sources}
         self._keys = [(session, infohash) for session in target.sessions for infohash in self._sources]
-        self._own: list[str] = []
+        others = sorted(set(target.journal.settled_sessions()) - set(target.sessions))
+        self._own = others[number::CLIENTS]
+        self._passing = 0
         self._deeds: dict[Callable[[], None], int] = {
             self.add: 20,
             self.add_payload: 10,
             self.add_batch: 4,
             self.stop_or_start: 25,
             self.remove: 16,
-            self.connect: 6,
+            self.connect: 12,
             self.hang_up: 3,
             self.create_session: 3,
             self.delete_session: 3,
@@ -216,7 +218,7 @@ class Adder:
         source = self._sources[infohash]
         state, parameters = self._state(session, payload=source.payload is not None)
         self._journal.ask({key: state})
-        self._journal.deleted -= self._files(key, state)
+        self._journal.disown(self._files(key, state))
         path = f"/v1/sessions/{session}/torrents"
         response = self._client.call("POST", path, **parameters, **source.parameters(self._rng))
         if response.status == 201:
@@ -262,7 +264,7 @@ class Adder:
             return
         before = self._journal.settled(key)
         assert before is not None
-        stopped = self._rng.random() < 0.5
+        stopped = self._rng.random() < (0.25 if self._sources[key[1]].payload else 0.5)
         after = TorrentState(before.save_path, before.storage_mode, stopped, before.lasting)
         self._journal.ask({key: after})
         response = self._client.call("PUT", self._path(key), pause=int(stopped))
@@ -278,13 +280,21 @@ class Adder:
             return
         before = self._journal.settled(key)
         assert before is not None
-        delete_files = self._rng.random() < 0.5
-        self._journal.ask({key: None})
-        response = self._client.call("DELETE", self._path(key), delete_files=int(delete_files))
+        files = self._files(key, before)
+        if self._rng.random() < 0.5:
+            # a magnet link that has not got its metadata does not know its files
+            shown = self._client.ok("GET", self._path(key), fields="has_metadata")["torrent"]
+            self._journal.ask_files(key, files if shown["has_metadata"] else {})
+            self._journal.ask({key: None})
+            response = self._client.call("DELETE", self._path(key), delete_files=1)
+            stays = {}
+        else:
+            stays = files if self._journal.is_complete(key) else {}
+            self._journal.ask({key: None})
+            response = self._client.call("DELETE", self._path(key))
         if response.status == 200:
             self._journal.answered(key, None)
-            if delete_files:
-                self._journal.deleted |= self._files(key, before)
+            self._journal.keep(stays)
         else:
             self._journal.refused(key)
             self._check(response, 200)
@@ -300,7 +310,7 @@ class Adder:
         self._check(response, 200)
 
     def hang_up(self) -> None:
-        """Ask, and leave before the answer: nobody will ever know what became of it, but it is one or the other."""
+        """Ask, and leave before the answer: nobody knows what became of it, but it is one or the other."""
         add = self._rng.random() < 0.5
         key = self._pick(present=not add)
         if key is None:
@@ -311,7 +321,7 @@ class Adder:
             state, parameters = self._state(session, payload=False)
             parameters |= self._sources[infohash].parameters(self._rng)
             self._journal.ask({key: state})
-            self._journal.deleted -= self._files(key, state)
+            self._journal.disown(self._files(key, state))
             rude.send("POST", f"/v1/sessions/{session}/torrents", **parameters)
         else:
             self._journal.ask({key: None})
@@ -319,11 +329,11 @@ class Adder:
         rude.close()
 
     def create_session(self) -> None:
-        if len(self._own) >= 2:
+        lasting = self._rng.random() < 0.7
+        if (len(self._own) if lasting else self._passing) >= 2:
             return
         self._ports += CLIENTS
         ports: Ports = (self._ports, _LAST_PORT)
-        lasting = self._rng.random() < 0.7
         self._journal.ask_session(ports)
         response = self._client.call(
             "POST", "/v1/sessions", port_range=list(ports), memory_only=int(not lasting)
@@ -331,7 +341,9 @@ class Adder:
         self._check(response, 201)
         session = response.json["session"]["id"]
         self._journal.created(ports, session, lasting=lasting)
-        if lasting:
+        if not lasting:
+            self._passing += 1
+        else:
             self._own.append(session)
             for infohash in self._rng.sample(list(self._sources), 3):
                 if self._sources[infohash].payload is None:
@@ -361,22 +373,19 @@ class Adder:
     def _path(key: Key) -> str:
         return f"/v1/sessions/{key[0]}/torrents/{key[1]}"
 
-    def _files(self, key: Key, state: TorrentState) -> set[Path]:
+    def _files(self, key: Key, state: TorrentState) -> dict[Path, bytes]:
+        """The torrent's files, if it has any, with their digests."""
         payload = self._sources[key[1]].payload
-        return {Path(state.save_path) / name for name in payload.files} if payload else set()
+        return payload.files_in(state.save_path) if payload else {}
 
     @staticmethod
     def _check(response: Response, expected: int, code: str | None = None) -> None:
         """
-        :raises ConnectionAbortedError: the daemon is being stopped in order; :raises Unexpected: anything else.
+        :raises ConnectionAbortedError: the daemon is being stopped in order.
+        :raises Unexpected: anything else.
         """
         if response.status == expected:
             return
         if (code or response.json["code"]) == "stopping":
             raise ConnectionAbortedError("the daemon is stopping")
         raise Unexpected(f"{response.status} {response.body[:300]!r}")
-
-
-def digest(path: Path) -> bytes:
-    """SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).digest()

@@ -1,7 +1,8 @@
-"""A peer that has payload: many torrents in one libtorrent session on loopback, each given at a limited rate."""
+"""A peer that has payload: many torrents in one libtorrent session on loopback, each at a limited rate."""
 
 import hashlib
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,13 +26,18 @@ class Payload:
     magnet: str
     files: dict[str, bytes]
 
-    def is_whole(self, save_path: str) -> bool:
-        """Whether all its files lie there as they should be."""
-        paths = {Path(save_path) / name: digest for name, digest in self.files.items()}
-        return all(
-            path.is_file() and hashlib.sha256(path.read_bytes()).digest() == digest
-            for path, digest in paths.items()
-        )
+    def files_in(self, save_path: str) -> dict[Path, bytes]:
+        """The files where they come to lie, with their digests."""
+        return {Path(save_path) / name: digest for name, digest in self.files.items()}
+
+
+def differing(files: Mapping[Path, bytes]) -> list[Path]:
+    """Those that are missing, or have another content than their digests say."""
+    return [
+        path
+        for path, digest in files.items()
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).digest() != digest
+    ]
 
 
 class Swarm:
@@ -42,12 +48,15 @@ class Swarm:
     """
 
     def __init__(self, folder: Path, count: int, *, rate: int, rng: random.Random) -> None:
-        self._session = lt.session(LOOPBACK)
+        settings = lt.session_params()
+        settings.settings = LOOPBACK  # type: ignore[assignment]
+        self._session = lt.session(settings)
         until(self._session.is_listening, "the swarm to listen")
         self.address = f"127.0.0.1:{self._session.listen_port()}"
         self.payloads = [self._make(folder, number, rate, rng) for number in range(count)]
         until(
-            lambda: all(h.status().is_seeding for h in self._session.get_torrents()), "the swarm to check its files"
+            lambda: all(h.status().is_seeding for h in self._session.get_torrents()),
+            "the swarm to check its files",
         )
 
     def _make(self, folder: Path, number: int, rate: int, rng: random.Random) -> Payload:
@@ -58,7 +67,7 @@ class Swarm:
             names = [content]
         for path in names:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(rng.randbytes(rng.randint(20_000, 400_000)))
+            path.write_bytes(rng.randbytes(rng.randint(20_000, 150_000)))
         torrent = make_torrent(content, KINDS[number % len(KINDS)])
         params = lt.load_torrent_buffer(torrent)
         params.save_path = str(folder)

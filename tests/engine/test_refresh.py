@@ -78,7 +78,7 @@ class RefresherTests(SynchronousTestCase):
 
     def test_dropped_alerts_do_not_leave_anybody_waiting(self) -> None:
         reader, writer = self.refresher.recent(), self.refresher.fresh()
-        self.refresher.resynchronised()
+        self.refresher.resynchronised(self.refresher.last_question)
         self.successResultOf(reader)
         self.answer()
         self.successResultOf(writer)

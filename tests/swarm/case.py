@@ -1,7 +1,7 @@
-"""What the swarm tests share: a daemon for each test, torrents with their payload, and how to wait for states."""
+"""What the swarm tests share: a daemon for each test, torrents with their payload, waiting for states."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +26,16 @@ NESTED: Mapping[str, int] = {
 
 class Payload:
     """
-    Random files with a torrent of them, made below ``folder``.
+    A torrent of what lies at ``content``, a file or folder.
 
-    :ivar content: the file or top folder; :ivar files: its contents, by path below ``folder``.
+    :ivar folder: where that lies; :ivar files: SHA-256 of each file in it, by path below ``folder``.
     """
 
-    def __init__(self, folder: Path, name: str, files: Mapping[str, int] | int, kind: str, tracker: str) -> None:
-        self.folder = folder
-        self.content = folder / name
-        if isinstance(files, int):
-            write_files(folder, {name: files})
-        else:
-            write_files(self.content, files)
-        self.torrent = make_torrent(self.content, kind, tracker=tracker)
-        self.files = contents(folder)
+    def __init__(self, content: Path, *, kind: str = "v1", tracker: str = "") -> None:
+        self.folder = content.parent
+        self.content = content
+        self.torrent = make_torrent(content, kind, tracker=tracker)
+        self.files = contents(content.parent)
 
 
 class SwarmCase(SynchronousTestCase):
@@ -62,6 +58,7 @@ class SwarmCase(SynchronousTestCase):
     def _start(self) -> None:
         self.daemon.start()
         self.client = self.daemon.client()
+        self.addCleanup(self.client.close)
 
     def restart(self, *, kill: bool) -> None:
         """End the daemon, by SIGTERM or by kill -9, and start it again on the same state."""
@@ -76,7 +73,6 @@ class SwarmCase(SynchronousTestCase):
             self.assertEqual(self.daemon.stop(), 0)
 
     def _end_daemon(self) -> None:
-        self.client.close()
         self.daemon.kill()
         self.assertEqual(self.daemon.tracebacks(), [], self.daemon.log_text())
 
@@ -90,8 +86,12 @@ class SwarmCase(SynchronousTestCase):
         kind: str = "v1",
         tracker: str = "",
     ) -> Payload:
+        """A torrent of new random files, sizes in bytes, or of one file."""
         self._payloads += 1
-        return Payload(self.home / f"made {self._payloads}", name, files, kind, tracker)
+        folder = self.home / f"made {self._payloads}"
+        write_files(folder, {name: files} if isinstance(files, int) else {})
+        write_files(folder / name, {} if isinstance(files, int) else files)
+        return Payload(folder / name, kind=kind, tracker=tracker)
 
     def seed(self, payload: Payload, *, upload_limit: int = 0) -> Seed:
         seed = Seed(payload.torrent, payload.folder, upload_limit=upload_limit)
@@ -171,11 +171,22 @@ class SwarmCase(SynchronousTestCase):
 
         until(done, f"{infohash} to be stored as complete")
 
+    def until_equal(self, ask: Callable[[], Any], expected: Any, what: str) -> None:
+        until(lambda: ask() == expected, f"{what} to be {expected}")
+
     # -- judging ---------------------------------------------------------
 
     def assert_same(self, payload: Payload, save_path: str = "dl") -> None:
         """The download is its original, byte for byte, and nothing lies beside it."""
-        self.assertEqual(contents(self.daemon.root / save_path), payload.files)
+        self.assert_contents(self.daemon.root / save_path, payload.files)
+
+    def assert_contents(self, folder: Path, files: Mapping[str, str]) -> None:
+        """A folder comes to hold exactly these files: the last blocks may still be on their way to disk."""
+        try:
+            until(lambda: contents(folder) == files, "")
+        except AssertionError:
+            self.assertEqual(contents(folder), files)
+            raise
 
     def assert_fails(self, response: Response, status: int, code: str, field: str | None = None) -> None:
         answer = response.json

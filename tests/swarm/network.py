@@ -3,6 +3,7 @@
 import http.server
 import secrets
 import socket
+import sys
 import threading
 import urllib.parse
 from collections.abc import Mapping
@@ -69,6 +70,11 @@ class _Server(http.server.ThreadingHTTPServer):
         """The body that answers, or ``None`` for 404."""
         raise NotImplementedError
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # a client may hang up while it is answered
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
     def close(self) -> None:
         self.shutdown()
         self.server_close()
@@ -129,6 +135,10 @@ class Tracker(_Server):
     def url(self) -> str:
         return f"{self.base}/announce"
 
+    def swarms_of(self, port: int) -> int:
+        """How many torrents (a hybrid is two) a peer has announced."""
+        return sum(port in peers for peers in list(self._peers.values()))
+
     def answer(self, request: _Handler) -> bytes | None:
         path, _, query = request.path.partition("?")
         if path != "/announce":
@@ -147,7 +157,8 @@ class Tracker(_Server):
             peers.add(port)
         others = sorted(peers - {port})
         compact = b"".join(socket.inet_aton("127.0.0.1") + other.to_bytes(2, "big") for other in others)
-        return bytes(lt.bencode({b"interval": 60, b"min interval": 5, b"peers": compact}))
+        answer: Any = {b"interval": 60, b"min interval": 5, b"peers": compact}
+        return bytes(lt.bencode(answer))
 
     def _wait_in_vain(self, request: _Handler, event: str) -> None:
         self.open.append(event)

@@ -1,8 +1,14 @@
 """Adding by file, magnet and url, of every kind of torrent: each ends in the same bytes."""
 
-from ..harness import RawPeer, contents, until
+from collections.abc import Mapping
+from functools import partial
+from itertools import product
+
+from ..harness import RawPeer
 from .case import KINDS, NESTED, SwarmCase
 from .network import TorrentSite, Tracker
+
+SHAPES: Mapping[str, Mapping[str, int] | int] = {"one": 100_000, "many": NESTED}
 
 
 class SourceTests(SwarmCase):
@@ -11,26 +17,27 @@ class SourceTests(SwarmCase):
     def test_file(self) -> None:
         self.start_daemon()
         session = self.client.session()
-        for kind in KINDS:
-            for shape, files in (("one", 100_000), ("many", NESTED)):
-                payload, folder = self.payload(files, kind=kind), f"{kind} {shape}"
-                infohash = self.add(session, payload, folder)
-                self.connect(session, infohash, self.seed(payload).address)
-                self.until_state(session, infohash, "seeding")
-                self.assert_same(payload, folder)
+        added = []
+        for kind, (shape, files) in product(KINDS, SHAPES.items()):
+            payload, folder = self.payload(files, kind=kind), f"{kind} {shape}"
+            infohash = self.add(session, payload, folder)
+            self.connect(session, infohash, self.seed(payload).address)
+            added.append((infohash, payload, folder))
+        for infohash, payload, folder in added:
+            self.until_state(session, infohash, "seeding")
+            self.assert_same(payload, folder)
 
     def test_magnet(self) -> None:
         self.start_daemon()
         session = self.client.session()
-        for kind in KINDS:
-            for shape, files in (("one", 100_000), ("many", NESTED)):
-                payload, folder = self.payload(files, kind=kind), f"{kind} {shape}"
-                magnet = self.seed(payload).magnet
-                self.assertIn("&x.pe=127.0.0.1:", magnet)
-                infohash = self.add_magnet(session, magnet, folder)
-                row = self.until_state(session, infohash, "seeding")
-                self.assertEqual((row["has_metadata"], row["name"]), (True, "payload"))
-                self.assert_same(payload, folder)
+        for kind, (shape, files) in product(KINDS, SHAPES.items()):
+            payload, folder = self.payload(files, kind=kind), f"{kind} {shape}"
+            magnet = self.seed(payload).magnet
+            self.assertIn("&x.pe=127.0.0.1:", magnet)
+            infohash = self.add_magnet(session, magnet, folder)
+            row = self.until_state(session, infohash, "seeding")
+            self.assertEqual((row["has_metadata"], row["name"]), (True, "payload"))
+            self.assert_same(payload, folder)
 
     def test_url(self) -> None:
         self.start_daemon("--fetch-allow", "127.0.0.0/8")
@@ -38,13 +45,15 @@ class SourceTests(SwarmCase):
         payloads = {kind: self.payload(NESTED, kind=kind) for kind in KINDS}
         site = TorrentSite({f"/{kind}.torrent": payload.torrent for kind, payload in payloads.items()})
         self.addCleanup(site.close)
+        added = {}
         for kind, payload in payloads.items():
             answer = self.client.ok(
                 "POST", f"/v1/sessions/{session}/torrents", url=f"{site.base}/{kind}.torrent", save_path=kind
             )
-            infohash = answer["torrent"]["infohash"]
-            self.connect(session, infohash, self.seed(payload).address)
-            self.until_state(session, infohash, "seeding")
+            added[kind] = answer["torrent"]["infohash"]
+            self.connect(session, added[kind], self.seed(payload).address)
+        for kind, payload in payloads.items():
+            self.until_state(session, added[kind], "seeding")
             self.assert_same(payload, kind)
 
     def test_url_on_loopback_is_refused_unless_allowed(self) -> None:
@@ -66,7 +75,10 @@ class SourceTests(SwarmCase):
         self.addCleanup(tracker.close)
         for kind in KINDS:
             payload = self.payload(kind=kind, tracker=tracker.url)
-            magnet = self.seed(payload).magnet.partition("&x.pe=")[0]
+            seed = self.seed(payload)
+            announced = partial(tracker.swarms_of, seed.endpoint[1])
+            self.until_equal(announced, 2 if kind == "hybrid" else 1, "swarms of the seed")
+            magnet = seed.magnet.partition("&x.pe=")[0]
             self.assertIn("&tr=", magnet)
             infohash = self.add(session, payload, f"{kind} file")
             self.until_state(session, infohash, "seeding")
@@ -89,5 +101,4 @@ class SourceTests(SwarmCase):
             third = RawPeer(payload.torrent, self.home / f"third {kind}")
             self.addCleanup(third.close)
             third.connect(("127.0.0.1", port))
-            until(lambda peer=third: peer.is_seeding, f"the {kind} download from the daemon")
-            self.assertEqual(contents(self.home / f"third {kind}"), payload.files)
+            self.assert_contents(self.home / f"third {kind}", payload.files)

@@ -108,9 +108,7 @@ class Client:
             + b"\r\n"
         )
         body = b"".join(parts) + f"--{boundary}--\r\n".encode()
-        return self.request(
-            "POST", path, body, {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-        )
+        return self.request("POST", path, body, {"Content-Type": f"multipart/form-data; boundary={boundary}"})
 
     def session(self, **parameters: Any) -> str:
         """The id of a new session on some free port."""

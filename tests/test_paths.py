@@ -185,18 +185,19 @@ class CheckTests(PathsTestCase):
         self.check()
         self.check("file", "none", "inner/x", "new/deep/x", "here/x", "here/deep/x", "other/x", "absolute/x")
         self.check("file/x", "file/x/y")  # a file where a folder should be: not ours to judge
+        self.check("ring", "ring/x")  # leads nowhere
         self.check("a\\b", "日本\n/x", "x" * 300, "y" * 300 + "/z", "...", " ")
         self.check("x", save_path=self.root / "new" / "deeper")
         self.check("x", save_path=self.root / "other")
 
     def test_links_that_lead_out(self) -> None:
-        for path in ("out/x", "out/deep/x", "up/x", "dangling/x", "inner/../x", "here/link/x", "ring/x"):
+        for path in ("out/x", "out/deep/x", "up/x", "dangling/x", "inner/../x", "here/link/x"):
             (self.root / "inner" / "link").unlink(missing_ok=True)
             (self.root / "inner" / "link").symlink_to(self.outside)
             self.assert_refused(PathOutsideRoots, self.check, "file", path)
 
     def test_files_that_are_links(self) -> None:
-        for name in ("out", "dangling", "ring", "up"):
+        for name in ("out", "dangling", "up"):
             self.assertIn(name, self.assert_refused(PathOutsideRoots, self.check, "file", name))
         (self.root / "inner" / "link").symlink_to("../file")
         self.check("inner/link")

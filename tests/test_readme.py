@@ -91,6 +91,13 @@ class TourTests(SynchronousTestCase):
             self.daemon.process.wait()
             self.daemon.launch(self.daemon.port)
 
+    def second_terminal(self, terminal: Terminal, block: str) -> str:
+        assert self.daemon is not None
+        try:
+            return terminal.paste(self.adapted(block))
+        except AssertionError as error:
+            raise AssertionError(f"{error}\nthe daemon's log:\n{self.daemon.log_text()}") from None
+
     def adapted(self, block: str) -> str:
         assert self.daemon is not None
         for written, meant in (
@@ -109,7 +116,7 @@ class TourTests(SynchronousTestCase):
             if block.startswith(START):
                 self.first_terminal(block)
             else:
-                printed.append(terminal.paste(self.adapted(block)))
+                printed.append(self.second_terminal(terminal, block))
                 self.assertNotIn('"fail"', printed[-1])
         tour = "".join(printed)
         self.assertIn('"state":"seeding"', tour)

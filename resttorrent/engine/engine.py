@@ -7,10 +7,12 @@ The engine knows no door. Its errors are ``CommandError``s, its times the inject
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from ..errors import (
     CommandError,
@@ -147,14 +149,12 @@ class Engine:
         )
         self._sessions.clear()
         self._alive.clear()
-        failed = [(s.options.id, result) for s, (ok, result) in zip(sessions, ended, strict=True) if not ok]
-        for session_id, failure in failed:
-            self.log.error(
-                "session {id} was not closed in order: {error}",
-                id=session_id, error=failure.getErrorMessage(),
-            )  # fmt: skip
-        if failed:
-            raise EngineError(f"{len(failed)} sessions were not closed in order")
+        results: list[Any] = [result for _, result in ended]
+        failures = [result.getErrorMessage() for result in results if isinstance(result, Failure)]
+        for failure in failures:
+            self.log.error("a session was not closed in order: {error}", error=failure)
+        if failures:
+            raise EngineError(f"{len(failures)} of {len(sessions)} sessions were not closed in order")
 
     # -- sessions --------------------------------------------------------
 
@@ -227,7 +227,7 @@ class Engine:
             self.log.error(
                 "session {id} was not closed in order: {error!r}", id=session.options.id, error=error
             )
-        Deferred.fromCoroutine(session.ended()).addBoth(lambda _: self._alive.discard(session))
+        session.ended().addBoth(lambda _: self._alive.discard(session))
 
     # -- torrents --------------------------------------------------------
 

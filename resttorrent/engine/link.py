@@ -206,8 +206,11 @@ class Link:
 
     def _on_dropped(self, alert: lt.alerts_dropped_alert) -> None:
         if self._adding or self._removing:
-            self.worker.call(_handles, self.live).addCallbacks(self._found, self._not_found)
-        self._dropped()
+            found = self.worker.call(_handles, self.live).addCallbacks(self._found, self._not_found)
+            # rows of torrents that are not known yet say nothing
+            found.addBoth(lambda _: self._dropped())
+        else:
+            self._dropped()
 
     def _found(self, handles: Mapping[str, lt.torrent_handle]) -> None:
         """Answers were dropped, perhaps: what libtorrent has tells how additions and removals went."""

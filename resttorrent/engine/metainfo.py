@@ -9,7 +9,7 @@ Source: BEP 3, BEP 9, BEP 52; https://libtorrent.org/reference-Add_Torrent.html
 """
 
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -183,10 +183,28 @@ def top_name(info: lt.torrent_info) -> str:
 
 
 def file_paths(info: lt.torrent_info) -> Sequence[str]:
-    """Paths of all files below the save path; those that only pad are never written, and left out."""
+    """
+    Paths of all files below the save path, as they are on disk; those that only pad are never written, and
+    left out.
+    """
     layout = info.layout()
-    flags = [layout.file_flags(i) for i in range(layout.num_files())]
-    return [layout.file_path(i) for i, flag in enumerate(flags) if not flag & _PAD_FILE]
+    paths = {
+        index: layout.file_path(index)
+        for index in range(layout.num_files())
+        if not layout.file_flags(index) & _PAD_FILE
+    }
+    if _clash(paths.values()):
+        # libtorrent gives some of them other names, and tells when it reads the torrent
+        paths |= lt.load_torrent_buffer(b"d4:info" + info.info_section() + b"e").renamed_files
+    return list(paths.values())
+
+
+def _clash(paths: Collection[str]) -> bool:
+    """Whether two files, or a file and a folder, have the same name, in whatever case."""
+    names = {path.lower() for path in paths}
+    folders = {path.rpartition("/")[0] for path in names}
+    above = {folder[:end] for folder in folders for end, sign in enumerate(folder) if sign == "/"}
+    return len(names) < len(paths) or not names.isdisjoint(folders | above)
 
 
 def explain(error: Exception) -> str:

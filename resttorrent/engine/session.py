@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.defer import TimeoutError as OutOfTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from ..errors import (
     CommandError,
@@ -80,7 +81,7 @@ class Session:
         self._begun = False
         self._binding = False
         self._announced_until = 0.0
-        self._ended: Deferred[None] | None = None
+        self._ended: Deferred[None] = Deferred()
 
     # -- life ------------------------------------------------------------
 
@@ -160,8 +161,8 @@ class Session:
             if handle is not None:
                 removals.append(Deferred.fromCoroutine(self._link.remove(handle)))
         closed = [Deferred.fromCoroutine(self._link.ports.release()), *removals]
-        for succeeded, result in await DeferredList(closed, consumeErrors=True):
-            if not succeeded:
+        for _, result in await DeferredList(closed, consumeErrors=True):
+            if isinstance(result, Failure):
                 self.log.warn(
                     "closing session {id}: {error}", id=self.options.id, error=result.getErrorMessage()
                 )
@@ -203,14 +204,13 @@ class Session:
         self.refresher.stop(error)
         self.torrents.clear()
         grace = max(self._announced_until - self._shared.reactor.seconds(), 0.0)
-        self._ended = Deferred.fromCoroutine(self._link.close(error, grace=grace)).addErrback(
+        Deferred.fromCoroutine(self._link.close(error, grace=grace)).addErrback(
             lambda failure: self.log.failure("session {id} was not closed", failure, id=self.options.id)
-        )
+        ).addBoth(self._ended.callback)
 
-    async def ended(self) -> None:
-        """Wait until nothing of a closed session is left, its last announces included."""
-        if self._ended is not None:
-            await on_end(self._ended)
+    def ended(self) -> "Deferred[None]":
+        """Fires when nothing of a closed session is left, its last announces included."""
+        return on_end(self._ended)
 
     def _stop_serving(self) -> None:
         self.closing = True

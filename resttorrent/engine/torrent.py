@@ -156,8 +156,11 @@ class Torrent:
         if self.stopped:
             self.hold()
         else:
-            self.files_missing = False
             handle.clear_error()
+            if self.files_missing:
+                # they may be back
+                handle.force_recheck()
+                self.files_missing = False
             handle.set_flags(_AUTO_MANAGED)
             handle.resume()
 

@@ -132,7 +132,7 @@ class Upkeep:
     def _on_rejected(self, alert: lt.fastresume_rejected_alert) -> None:
         torrent = self._kept(alert.handle)
         if torrent is not None and torrent.done and not torrent.stopped:
-            # the disk may not be mounted: libtorrent would download everything again, to where it does not belong
+            # the disk may not be mounted: libtorrent would download it all again, to where it does not belong
             self.log.warn("{infohash}: {reason}", infohash=torrent.infohash, reason=_MISSING)
             torrent.files_missing = True
             torrent.hold()

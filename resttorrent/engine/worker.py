@@ -22,7 +22,7 @@ class Worker:
         self._reactor = reactor
         self._pool = ThreadPool(minthreads=0, maxthreads=1, name=name)
         # a call that never returns must not keep the process from ending
-        self._pool.threadFactory = partial(Thread, daemon=True)  # type: ignore[assignment, misc]
+        self._pool.threadFactory = partial(Thread, daemon=True)  # type: ignore[assignment]
         self._running = 0
         self._stopped: Deferred[None] | None = None
 

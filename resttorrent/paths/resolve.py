@@ -27,6 +27,10 @@ class Unresolvable(Exception):
         self.path = path
 
 
+class RingOfLinks(Unresolvable):
+    """The kernel refuses to open it as well, so it leads nowhere at all."""
+
+
 def resolve(path: str) -> str:
     """
     Follow every link of an absolute path; what does not exist yet stays as it is written.
@@ -51,7 +55,7 @@ def resolve(path: str) -> str:
         if mode is not None and stat.S_ISLNK(mode):
             links += 1
             if links > _MOST_LINKS:
-                raise Unresolvable("has too many links", step)
+                raise RingOfLinks("has too many links", step)
             target = _read_link(step)
             done = "/" if target.startswith("/") else done
             pending.extend(target.split("/")[::-1])

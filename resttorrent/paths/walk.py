@@ -5,7 +5,7 @@ import stat
 from collections.abc import Callable, Sequence
 
 from ..errors import PathOutsideRoots
-from .resolve import Unresolvable, below, mode_of, resolve
+from .resolve import RingOfLinks, Unresolvable, below, mode_of, resolve
 
 LISTING_PAYS = 500
 """Files in one folder from which on listing it is cheaper than an lstat each, even amid many others."""
@@ -60,6 +60,9 @@ class Walk:
             if mode is None or not stat.S_ISLNK(mode):
                 return None if mode is None else path
             real = resolve(path) if follow else None
+        except RingOfLinks:
+            # libtorrent makes such links of those in a torrent that would lead out of it
+            return None
         except Unresolvable as error:
             raise PathOutsideRoots(f"{_shown(path)} {error}") from None
         if real is None:

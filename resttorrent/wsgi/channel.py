@@ -36,7 +36,6 @@ _HOP_BY_HOP = frozenset(
     {b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"te", b"trailer"}
     | {b"trailers", b"transfer-encoding", b"upgrade"}
 )
-_log = Logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +60,7 @@ class Channel:
     :param done: called once, with the answer.
     """
 
+    log = Logger()
     transport = None
     persistent = True
 
@@ -149,7 +149,7 @@ def deliver(site: "DoorSite", incoming: Incoming, body: bytes, done: Callable[[O
     try:
         channel.carry(site.requestFactory(channel), body)
     except Exception:
-        _log.failure("a request could not be begun")
+        channel.log.failure("a request could not be begun")
         channel.give_up(CommandError("the daemon made a mistake; its log says more"))
 
 

@@ -116,6 +116,7 @@ def with_names() -> dict[str, bytes]:
     made["twins"] = of_files(file(b"same"), file(b"same"), file(b"same"))
     made["case twins"] = of_files(file(b"Same"), file(b"same"), file(b"SAME"))
     made["file and folder"] = of_files(file(b"a"), file(b"a", b"b"), file(b"a", b"b", b"c"))
+    made["file and deeper folder"] = of_files(file(b"d"), file(b"A"), file(b"a", b"b", b"c"))
     made["no path"] = of_files(file())
     made["no files"] = of_files()
     made["deep folders"] = of_files(file(*([b"d"] * 2000)))

@@ -1,6 +1,7 @@
 """What is there again after the daemon ended, in order or by kill -9, and what is not."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,10 @@ class Restarts:
 
         self.restart(kill=self.kill)
 
-        shown = self.client.ok("GET", f"/v1/sessions/{session}")
+        # it listens a moment after it is listed
+        ask = partial(self.client.ok, "GET", f"/v1/sessions/{session}")
+        self.until_equal(lambda: ask()["port"], port, "its port")
+        shown = ask()
         expected = {"id": session, "port": port, "ports": [port, port], "memory_only": False, "torrents": 4}
         self.assertEqual({name: shown[name] for name in expected}, expected)
         states = {"half": "stopped", "busy": "downloading", "new": "stopped", "bare": "downloading_metadata"}

@@ -25,8 +25,16 @@ THEMES = {
     "adds": adding.run,
     "transfer": transfer.run,
 }
-_FULL = {"torrents": 10_000, "adds": 2_000, "rounds": 200, "idle": 30.0, "size": 1024, "pairs": 9}
-_QUICK = {"torrents": 1_000, "adds": 500, "rounds": 50, "idle": 5.0, "size": 128, "pairs": 3}
+_FULL = {
+    "torrents": 10_000,
+    "adds": 2_000,
+    "rounds": 200,
+    "settle": 65.0,
+    "idle": 30.0,
+    "size": 1024,
+    "pairs": 9,
+}
+_QUICK = {"torrents": 1_000, "adds": 500, "rounds": 50, "settle": 2.0, "idle": 5.0, "size": 128, "pairs": 3}
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
@@ -37,6 +45,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--adds", type=int, help="one by one (2000)")
     parser.add_argument("--rounds", type=int, help="requests of each list or delta (200)")
     parser.add_argument("--idle", type=float, help="seconds of idleness (30)")
+    parser.add_argument("--settle", type=float, help="seconds before that (65)")
     parser.add_argument("--size", type=int, help="MiB to transfer (1024)")
     parser.add_argument("--pairs", type=int, help="transfers of two daemons, and of raw libtorrent (9)")
     parser.add_argument("--dir", type=Path, help="where the run's own folder is made (the system's for such)")

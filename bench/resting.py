@@ -44,8 +44,9 @@ def idle(workshop: Workshop) -> None:
     loaded = workshop.loaded()
     wait_until_quiet(loaded.wire, loaded.torrents)
     seconds: float = workshop.options.idle
-    tell(f"idle for {seconds:g} s …")
-    time.sleep(2)
+    tell(f"idle for {seconds:g} s, after {workshop.options.settle:g} s …")
+    # what changed last is looked through once a minute: that is still work, not idleness
+    time.sleep(workshop.options.settle)
     pid = loaded.daemon.process.pid
     before, began = cpu_seconds(pid), time.monotonic()
     time.sleep(seconds)

@@ -55,6 +55,7 @@ class DaemonService:
         self._announced = False
         self._ready: Deferred[None] = Deferred()
         self._started: Deferred[None] | None = None
+        self._last_exit_clean = True
         self.meter = TurnMeter()
         self._watch = TurnWatch(reactor, self.meter)
         self.store = Store(settings.state_dir, durability=settings.durability, reactor=reactor)
@@ -105,6 +106,7 @@ class DaemonService:
             report = await self.store.open()
         except StoreRefusal as error:
             raise StartFailed(str(error)) from None
+        self._last_exit_clean = report.clean
         if report.set_aside is not None:
             message = f"the state database was damaged and was set aside as {report.set_aside}"
             self.log.error("{message}", message=message)
@@ -170,7 +172,8 @@ class DaemonService:
         self._watch.stop()
 
     async def _stop_parts(self) -> None:
-        clean = True
+        # after an unclean exit, what was not loaded yet still wants its check at the next start
+        clean = self._last_exit_clean or self.engine.is_loaded
         try:
             await Deferred.fromCoroutine(self.engine.stop()).addTimeout(STOP_TIMEOUT, self._reactor)
         except Exception:

@@ -327,6 +327,11 @@ class Engine:
         return max((s.refresher.oldest() for s in self._sessions.values()), default=0.0)
 
     @property
+    def is_loaded(self) -> bool:
+        """Whether libtorrent has all that was stored."""
+        return self.is_listed and not self.loading
+
+    @property
     def loading(self) -> int:
         """How many torrents are still to be loaded."""
         return sum(len(s.restorer.loader) for s in self._sessions.values())

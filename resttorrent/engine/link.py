@@ -111,11 +111,10 @@ class Link:
 
     def barrier(self) -> "Deferred[None]":
         """Fires when libtorrent has done all that was asked before, and its alerts were heard."""
+        self.live.post_session_stats()
         self._barriers_asked += 1
         self._barrier_numbers.append(self._barriers_asked)
-        done = self._barriers.expect(self._barriers_asked, ADD_TIMEOUT)
-        self.live.post_session_stats()
-        return done
+        return self._barriers.expect(self._barriers_asked, ADD_TIMEOUT)
 
     def post_updates(self) -> None:
         """Ask for the rows that changed; a ``state_update_alert`` answers each such call."""

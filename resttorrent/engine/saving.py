@@ -59,10 +59,13 @@ class ResumeSaver:
         """Save this torrent's resume data soon, if it can hold anything."""
         # of files that are missing, the store knows best what they held
         if not torrent.memory_only and not torrent.files_missing and self._has_history(torrent):
-            # one question for each torrent: answers carry no number
-            queue = self._again if torrent.handle in self._asked else self._queued
-            queue[torrent] = queue.get(torrent, True) and only_if_modified
-            self._ask()
+            self._enqueue(torrent, only_if_modified)
+
+    def _enqueue(self, torrent: Torrent, only_if_modified: bool) -> None:
+        # one question for each torrent: answers carry no number
+        queue = self._again if torrent.handle in self._asked else self._queued
+        queue[torrent] = queue.get(torrent, True) and only_if_modified
+        self._ask()
 
     def _has_history(self, torrent: Torrent) -> bool:
         """Whether something was found or moved: if not, what the store was given with the add says it all."""
@@ -91,7 +94,7 @@ class ResumeSaver:
         """Save once more what the store could not take."""
         torrents, self._unstored = self._unstored, set()
         for torrent in torrents:
-            self.want(torrent)
+            self._enqueue(torrent, False)
 
     @property
     def all_stored(self) -> bool:

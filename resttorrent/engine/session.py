@@ -184,6 +184,7 @@ class Session:
                     await self._save_all()
             finally:
                 self._end(Stopping("the daemon is stopping"))
+                await self.ended()
         await self.ended()
 
     async def _save_all(self) -> None:

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from resttorrent.commands.parameters import Upload
 from resttorrent.commands.registry import Command, Parameter
-from tests.harness import Daemon, Response, tiny_torrent
+from tests.harness import Daemon, Response, tiny_torrent, until
 
 from . import everything
 from .everything import Door, Question, in_form, in_json, in_multipart, in_query
@@ -130,6 +130,9 @@ class BadParameterTests(SynchronousTestCase):
         )
         self.assertEqual(added.status, 201)
         self.variables = {"session_id": session_id, "infohash": added.json["torrent"]["infohash"]}
+        # at rest: from here on nothing changes by itself
+        rows = f"/v1/sessions/{session_id}/torrents"
+        until(lambda: self.client.ok("GET", rows)["torrents"][0]["state"] == "stopped", "the torrent to stop")
         self.seen = self.world()
 
     def world(self) -> list[bytes]:

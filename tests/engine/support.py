@@ -109,7 +109,7 @@ class EngineCase(TestCase):
     async def restart(
         self, *, clean: bool = True, alter: Callable[[], "Deferred[Any]"] | None = None
     ) -> Session:
-        """Stop the engine and start another on the same store; the one session that it has, not loaded yet."""
+        """Stop the engine and start another on the same store; its only session, not loaded yet."""
         await self.engine.stop()
         if alter is not None:
             await alter()

@@ -3,7 +3,7 @@
 import base64
 
 import libtorrent as lt
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -15,12 +15,14 @@ V2 = "fedcba9876543210" * 4
 
 class NormaliseTests(SynchronousTestCase):
     @given(st.binary(min_size=20, max_size=20))
+    @settings(deadline=None)
     def test_v1(self, digest: bytes) -> None:
         written = (digest.hex(), digest.hex().upper(), base64.b32encode(digest).decode())
         for text in (*written, written[2].lower()):
             self.assertEqual(normalise(text), digest.hex())
 
     @given(st.binary(min_size=32, max_size=32))
+    @settings(deadline=None)
     def test_v2(self, digest: bytes) -> None:
         self.assertEqual(normalise(digest.hex().upper()), digest.hex())
 
@@ -49,6 +51,7 @@ class NormaliseTests(SynchronousTestCase):
                 normalise(text)
 
     @given(st.text(max_size=70))
+    @settings(deadline=None)
     def test_any_text(self, text: str) -> None:
         with self.assertRaises(ValueError):
             normalise(text + "!")

@@ -130,6 +130,7 @@ class FileTests(Case):
         self.assertGreater(accepted, MUTATIONS // 40)
 
     @given(st.binary(max_size=200))
+    @settings(deadline=None)
     def test_bytes(self, data: bytes) -> None:
         self.refusal(data)
 
@@ -307,6 +308,7 @@ class MagnetTests(Case):
             self.assertEqual(again.magnet, first.magnet)
 
     @given(st.text(max_size=300))
+    @settings(deadline=None)
     def test_any_text(self, text: str) -> None:
         with self.assertRaises(BadParameter):
             load_magnet(text)
@@ -330,6 +332,7 @@ class MagnetTests(Case):
             self.assertIn("xt", dict(fields))
 
     @given(st.text(max_size=300))
+    @settings(deadline=None)
     def test_cleaned(self, query: str) -> None:
         cleaned = clean_magnet(f"magnet:?{query}")
         self.assertTrue(cleaned.isascii())

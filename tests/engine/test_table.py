@@ -114,6 +114,13 @@ class TombstoneTests(Case):
         self.assertEqual([self.table.knows(r) for r in (1000, 1001, 1002)], [False, False, True])
         self.assertEqual(self.table.removed_since(1002), ["d", "c", "b"])
 
+    def test_told_once(self) -> None:
+        """A removal is news up to its own revision, and no longer."""
+        self.remove("a", "b")
+        self.assertEqual(self.table.removed_since(1001), ["b", "a"])
+        self.assertEqual(self.table.removed_since(1002), ["b"])
+        self.assertEqual(self.table.removed_since(1004), [])
+
     def test_removed_twice(self) -> None:
         self.remove("a", "a")
         self.assertEqual(self.table.removed_since(1000), ["a"])

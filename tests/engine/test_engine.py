@@ -1,0 +1,241 @@
+"""All sessions of a daemon: restored, bound again, deleted, stopped in the middle of anything."""
+
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList
+
+from resttorrent.engine.engine import RETRY_BIND
+from resttorrent.engine.session import SAVE_TIMEOUT, Session
+from resttorrent.engine.shared import SessionOptions
+from resttorrent.errors import (
+    CommandError,
+    EngineError,
+    FilesInUse,
+    PortInUse,
+    SessionIsMemoryOnly,
+    SessionNotFound,
+    StateDiskFull,
+    Stopping,
+)
+from tests.harness import make_torrent, write_files
+from tests.swarm.network import free_ports, hold, release
+
+from .support import EngineCase
+
+
+class PortTests(EngineCase):
+    async def test_taken_port_at_restore(self) -> None:
+        """No port, a reason in /health, the former port still stored; bound 30 s later, when it is free."""
+        port = free_ports(1)
+        session = await self.make_session(port_range=(port, port))
+        held: list[Any] = []
+        self.addCleanup(lambda: release(held))
+
+        async def take() -> None:
+            held.extend(hold(port))
+
+        session = await self.restart(alter=lambda: Deferred.fromCoroutine(take()))
+        await self.until(lambda: session.lacks_port)
+        self.assertIsNone(session.port)
+        self.assertEqual([reason.code for reason in self.engine.reasons()], ["session_not_listening"])
+        self.assertEqual([record.port for record in await self.store.sessions()], [port])
+        # in vain once more
+        self.timers.clock.advance(RETRY_BIND)
+        await self.until(lambda: len(self.timers.clock.getDelayedCalls()) and not session._binding)
+        self.assertIsNone(session.port)
+        release(held)
+        await self.until(lambda: self._retry_is_due())
+        self.timers.clock.advance(RETRY_BIND)
+        await self.until(lambda: session.port == port)
+        self.assertEqual(self.engine.reasons(), [])
+
+    def _retry_is_due(self) -> bool:
+        return self.engine._retry is not None
+
+    async def test_former_port_is_taken_again(self) -> None:
+        first = free_ports(3)
+        session = await self.make_session(port_range=(first, first + 2))
+        other = await self.make_session(port_range=(first, first + 2))
+        self.assertEqual((session.port, other.port), (first, first + 1))
+        await self.engine.delete_session(session)
+        session = await self.restart()
+        await self.until(lambda: session.port is not None and session._former_port == session.port)
+        self.assertEqual(session.port, first + 1)
+
+    async def test_store_fails_while_it_binds(self) -> None:
+        """The torrents are loaded all the same."""
+        first = free_ports(2)
+        session = await self.make_session(port_range=(first, first + 1))
+        await self.add(session, 1)
+        held: list[Any] = []
+        self.addCleanup(lambda: release(held))
+
+        async def take() -> None:
+            held.extend(hold(first))
+            self.store.failing["set_session_port"] = StateDiskFull("full")
+
+        session = await self.restart(alter=lambda: Deferred.fromCoroutine(take()))
+        await self.until_loaded(session)
+        self.assertEqual(session.port, first + 1)
+        self.assertEqual(len(await self.libtorrents(session)), 1)
+
+    async def test_nothing_is_left_of_what_could_not_be_made(self) -> None:
+        port = free_ports(1)
+        held = hold(port)
+        self.addCleanup(lambda: release(held))
+        await self.fails(self.make_session(port_range=(port, port)), PortInUse)
+        self.store.failing["add_session"] = StateDiskFull("full")
+        await self.fails(self.make_session(), StateDiskFull)
+        self.assertEqual((list(self.engine), await self.store.sessions()), ([], []))
+        await self.until(lambda: not self.engine._alive)
+
+
+class DeletingTests(EngineCase):
+    async def test_twice_at_once(self) -> None:
+        session = await self.make_session()
+        both = [Deferred.fromCoroutine(self.engine.delete_session(session)) for _ in range(2)]
+        (first, _), (second, failure) = await DeferredList(both, consumeErrors=True)
+        self.assertEqual((first, second), (True, False))
+        failure.trap(SessionNotFound)  # type: ignore[union-attr]
+
+    async def test_store_fails(self) -> None:
+        session = await self.make_session()
+        self.store.failing["delete_session"] = StateDiskFull("full")
+        await self.fails(self.engine.delete_session(session), StateDiskFull)
+        self.assertIs(self.engine.session(session.options.id.upper()), session)
+        await self.add(session, 1)
+
+    async def test_libtorrent_hangs(self) -> None:
+        """Ten seconds, then it is answered, and the session is gone from the list."""
+        session = await self.make_session()
+        self.patch(session._link.ports, "release", lambda: Deferred())
+        deleted = Deferred.fromCoroutine(self.engine.delete_session(session))
+        await self.until(lambda: session.closing)
+        self.timers.clock.advance(10)
+        await deleted
+        self.assertRaises(SessionNotFound, self.engine.session, session.options.id)
+        await session.ended()
+
+
+class StoppingTests(EngineCase):
+    async def test_while_a_session_is_made(self) -> None:
+        made = Deferred.fromCoroutine(self.make_session())
+        await self.engine.stop()
+        await self.fails(made, Stopping)
+        self.assertEqual(await self.store.sessions(), [])
+
+    async def test_while_sessions_open(self) -> None:
+        for _ in range(2):
+            await self.make_session()
+        before = await self.store.sessions()
+        await self.engine.stop()
+        engine = self.make_engine()
+        await engine.start(clean=True)
+        sessions = list(engine)
+        self.assertFalse(any(session._link.is_open for session in sessions))
+        await engine.stop()
+        self.assertFalse(any(session._link.is_open for session in sessions))
+        self.assertEqual(await self.store.sessions(), before)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    async def test_before_all_is_listed(self) -> None:
+        """Its start is broken off: sessions that were never opened end at once."""
+        await self.make_session()
+        await self.engine.stop()
+        self.store.gates["torrents"] = Deferred()
+        engine = self.make_engine()
+        starting = Deferred.fromCoroutine(engine.start(clean=True))
+        await self.until(lambda: self.store.count("torrents"))
+        # a session that is listed already, as if there were a second one to come
+        record = (await self.store.sessions())[0]
+        listed = Session(SessionOptions.of_record(record), engine._shared, port=record.port)
+        engine._sessions[record.id] = listed
+        engine._alive.add(listed)
+        starting.addErrback(lambda failure: None)
+        starting.cancel()
+        await engine.stop()
+        await self.fails(listed.open(), Stopping)
+
+    async def test_soon_after_a_session_was_deleted(self) -> None:
+        """What the deleted session still has to do is waited for."""
+        session = await self.make_session()
+        await self.engine.delete_session(session)
+        self.assertTrue(session._link.is_open)
+        await self.engine.stop()
+        self.assertFalse(session._link.is_open)
+
+    async def test_store_hangs(self) -> None:
+        session = await self.make_session()
+        write_files(self.root / "payload", {"a": 40_000})
+        torrent = await self.add(session, make_torrent(self.root / "payload"), stopped=False)
+        await self.until(lambda: self.state(session, torrent.infohash) == "seeding")
+        self.store.gates["save_resume"] = Deferred()
+        session._upkeep.saver.want(torrent)
+        stopped = Deferred.fromCoroutine(self.engine.stop())
+        await self.until(lambda: self.store.count("save_resume") and self._waits_for(SAVE_TIMEOUT))
+        self.timers.clock.advance(SAVE_TIMEOUT)
+        await self.fails(stopped, EngineError)
+        self.assertFalse(session._link.is_open)
+
+    async def test_libtorrent_hangs(self) -> None:
+        session = await self.make_session()
+        self.patch(session.refresher, "_post", lambda: None)
+        stopped = Deferred.fromCoroutine(self.engine.stop())
+        await self.until(lambda: session.refresher._waiting)
+        self.timers.clock.advance(10)
+        await self.fails(stopped, EngineError)
+        self.assertFalse(session._link.is_open)
+
+    def _waits_for(self, seconds: float) -> bool:
+        now = self.timers.clock.seconds()
+        return any(call.getTime() == now + seconds for call in self.timers.clock.getDelayedCalls())
+
+    async def test_nothing_is_made_afterwards(self) -> None:
+        await self.engine.stop()
+        await self.fails(self.make_session(), Stopping)
+
+
+class SharingTests(EngineCase):
+    """Torrents of different sessions that use the same files."""
+
+    async def here(self, session: Session, data: bytes) -> Any:
+        torrent = await self.add(session, data, stopped=False)
+        await self.until(lambda: self.state(session, torrent.infohash) == "seeding")
+        return torrent
+
+    async def test_sessions_come_and_go_while_files_are_compared(self) -> None:
+        write_files(self.root / "payload", {"a": 40_000, "b": 100})
+        data = make_torrent(self.root / "payload")
+        first, second = await self.make_session(), await self.make_session()
+        torrent = await self.here(first, data)
+        await self.here(second, data)
+        removal = Deferred.fromCoroutine(self.engine.remove_torrent(first, torrent, delete_files=True))
+        busy = [Deferred.fromCoroutine(self.make_session()) for _ in range(2)]
+        adds = [Deferred.fromCoroutine(self.add(second, number)) for number in range(20)]
+        await removal
+        await DeferredList([*busy, *adds])
+        # the other session's torrent keeps them
+        self.assertTrue((self.root / "payload" / "a").exists())
+        ((_, other),) = [(s, t) for s in self.engine for t in s.torrents if t.infohash == torrent.infohash]
+        await self.engine.remove_torrent(second, other, delete_files=True)
+        self.assertFalse((self.root / "payload").exists())
+
+    async def test_unfinished_in_the_same_folder(self) -> None:
+        first, second = await self.make_session(), await self.make_session()
+        await self.add(first, 1)
+        await self.fails(self.add(second, 1), FilesInUse)
+        await self.add(second, 1, save_path="elsewhere")
+
+    async def test_session_is_deleted_while_it_is_looked_at(self) -> None:
+        first, second, third = [await self.make_session() for _ in range(3)]
+        await self.add(first, 1)
+        added = Deferred.fromCoroutine(self.add(third, 1))
+        await DeferredList([Deferred.fromCoroutine(self.engine.delete_session(s)) for s in (first, second)])
+        try:
+            await added
+        except CommandError as error:
+            self.assertIsInstance(error, FilesInUse)
+
+    async def test_torrent_that_would_outlive_its_session(self) -> None:
+        session = await self.make_session(memory_only=True)
+        await self.fails(self.add(session, 1, memory_only=False), SessionIsMemoryOnly)

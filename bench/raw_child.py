@@ -34,7 +34,9 @@ class RawSession:
             **LOOPBACK_SETTINGS,
             "listen_interfaces": "127.0.0.1:0",
         }
-        self._session = lt.session(settings)
+        params = lt.session_params()
+        params.settings = settings
+        self._session = lt.session(params)
         self._read_end, self._write_end = os.pipe2(os.O_NONBLOCK)
         self._session.set_alert_fd(self._write_end)
         self._handles: list[lt.torrent_handle] = []

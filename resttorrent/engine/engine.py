@@ -94,7 +94,7 @@ class Engine:
             self.log.info("session {id}: {n} torrents loaded", id=session.options.id, n=len(session.torrents))
 
     async def _bind_again(self, session: Session) -> None:
-        before = session.port
+        before = session.former_port
         try:
             await session.bind()
         except CommandError as error:

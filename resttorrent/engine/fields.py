@@ -183,6 +183,12 @@ def _known(name: str, doc: str, *, unknown: int) -> Field:
     return Field(name, int | None, "", doc, read, None)
 
 
+def _rate(name: str, doc: str) -> Field:
+    attribute = attrgetter(name)
+    # libtorrent lets the rate of a torrent that was stopped fade for a minute
+    return Field(name, int, "B/s", doc, lambda s, f, state, now: 0 if s.flags & _PAUSED else attribute(s), 0)
+
+
 def _limit(name: str, doc: str) -> Field:
     attribute = attrgetter(name)
     return Field(name, int, "B/s", doc, lambda s, f, state, now: max(attribute(s), 0), 0)
@@ -245,8 +251,8 @@ FIELDS: tuple[Field, ...] = (
         "total_left", int, "B", "how much of what is wanted is missing",
         lambda s, f, state, now: s.total_wanted - s.total_wanted_done, 0,
     ),
-    _plain("download_payload_rate", int, "B/s", "payload arriving"),
-    _plain("upload_payload_rate", int, "B/s", "payload leaving"),
+    _rate("download_payload_rate", "payload arriving"),
+    _rate("upload_payload_rate", "payload leaving"),
     _plain("all_time_download", int, "B", "payload received since it was added"),
     _plain("all_time_upload", int, "B", "payload sent since it was added"),
     _plain("total_payload_download", int, "B", "payload received since the daemon started"),

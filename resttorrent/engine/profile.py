@@ -48,6 +48,8 @@ def session_settings(*, discovery: bool) -> dict[str, Any]:
         "active_downloads": -1,
         "active_seeds": -1,
         "active_limit": -1,
+        # libtorrent's minute would keep a torrent that was stopped and runs again from its peers that long
+        "min_reconnect_time": 10,
         "announce_to_all_trackers": False,
         "announce_to_all_tiers": False,
         "stop_tracker_timeout": STOP_TRACKER_TIMEOUT,

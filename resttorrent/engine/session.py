@@ -46,7 +46,7 @@ class Session:
     """
     One session.
 
-    :ivar port: the port bound, ``None`` while none is; a restored session's former one until it is tried.
+    :ivar port: the port bound, ``None`` while none is; :ivar former_port: the last one that was.
     :ivar lacks_port: it was tried to bind one, in vain.
     :ivar table: the status table; ``views`` encodes it.
     :ivar closing: it takes no more commands.
@@ -56,10 +56,10 @@ class Session:
 
     def __init__(self, options: SessionOptions, shared: Shared, *, port: int | None = None) -> None:
         self.options = options
-        self.port = port
+        self.port: int | None = None
         self.lacks_port = False
         self.closing = False
-        self._former_port = port
+        self.former_port = port
         self.table = StatusTable(shared.revisions)
         self.views = Views(self.table)
         self.torrents = Catalogue()
@@ -117,12 +117,12 @@ class Session:
         self.port = None
         try:
             self.port = await self._link.ports.bind(
-                self.options.interfaces, self._candidates(self._former_port)
+                self.options.interfaces, self._candidates(self.former_port)
             )
         finally:
             self._binding = False
             self.lacks_port = self.port is None
-        self._former_port = self.port
+        self.former_port = self.port
 
     def _candidates(self, former: int | None) -> Iterator[int]:
         first, last = self.options.port_range

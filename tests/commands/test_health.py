@@ -15,16 +15,18 @@ from resttorrent.turns import TurnMeter
 
 class HealthTests(SynchronousTestCase):
     def setUp(self) -> None:
+        self.question = self.waiting = 0.0
+        self.engine_reasons: list[Reason] = []
         self.engine: Any = SimpleNamespace(
             is_listed=True,
             reasons=lambda: self.engine_reasons,
             oldest_question=lambda: self.question,
             loading=3,
         )
-        self.engine_reasons: list[Reason] = []
-        self.question = self.waiting = 0.0
         self.store: Any = SimpleNamespace(degraded=None, oldest_waiting=self.oldest_waiting)
-        self.health = Health(self.engine, self.store, TurnMeter(lambda: 0.0), lambda: 100.0)
+        engine: Any = self.engine
+        store: Any = self.store
+        self.health = Health(engine, store, TurnMeter(lambda: 0.0), lambda: 100.0)
         self.context: Any = SimpleNamespace(
             health=self.health, engine=self.engine, seconds=lambda: 100.9, started=90.0
         )

@@ -1,7 +1,7 @@
 """What the engine's tests share: an engine in this process, on a store that can be held up or fail."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,18 @@ class TryingStore(Store):
         return [called for called, _ in self.calls].count(name)
 
 
+async def outcomes(work: Iterable[Any]) -> list[Any]:
+    """Begin all these coroutines; what each comes to: its result, or the exception that it raised."""
+    begun = [Deferred.fromCoroutine(one) for one in work]
+    found: list[Any] = []
+    for one in begun:
+        try:
+            found.append(await one)
+        except Exception as error:
+            found.append(error)
+    return found
+
+
 class EngineCase(TestCase):
     """A test with an engine on loopback; everything is closed at its end."""
 
@@ -149,7 +161,7 @@ class EngineCase(TestCase):
     async def until(self, condition: Callable[[], Any]) -> None:
         """Wait until this is so; the test's own timeout ends it otherwise."""
         while not condition():
-            await deferLater(reactor, 0.01)  # type: ignore[arg-type]
+            await deferLater(reactor, 0.01)
 
     async def until_loaded(self, session: Session) -> None:
         await self.until(lambda: not len(session.restorer.loader) and session.port is not None)

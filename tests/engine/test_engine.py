@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred
 
 from resttorrent.engine.engine import RETRY_BIND
 from resttorrent.engine.session import SAVE_TIMEOUT, Session
 from resttorrent.engine.shared import SessionOptions
+from resttorrent.engine.torrent import Torrent
 from resttorrent.errors import (
     CommandError,
     EngineError,
@@ -20,7 +21,7 @@ from resttorrent.errors import (
 from tests.harness import make_torrent, write_files
 from tests.swarm.network import free_ports, hold, release
 
-from .support import EngineCase
+from .support import EngineCase, outcomes
 
 
 class PortTests(EngineCase):
@@ -93,10 +94,9 @@ class PortTests(EngineCase):
 class DeletingTests(EngineCase):
     async def test_twice_at_once(self) -> None:
         session = await self.make_session()
-        both = [Deferred.fromCoroutine(self.engine.delete_session(session)) for _ in range(2)]
-        (first, _), (second, failure) = await DeferredList(both, consumeErrors=True)
-        self.assertEqual((first, second), (True, False))
-        failure.trap(SessionNotFound)  # type: ignore[union-attr]
+        first, second = await outcomes(self.engine.delete_session(session) for _ in range(2))
+        self.assertIsNone(first)
+        self.assertIsInstance(second, SessionNotFound)
 
     async def test_store_fails(self) -> None:
         session = await self.make_session()
@@ -210,10 +210,11 @@ class SharingTests(EngineCase):
         torrent = await self.here(first, data)
         await self.here(second, data)
         removal = Deferred.fromCoroutine(self.engine.remove_torrent(first, torrent, delete_files=True))
-        busy = [Deferred.fromCoroutine(self.make_session()) for _ in range(2)]
-        adds = [Deferred.fromCoroutine(self.add(second, number)) for number in range(20)]
+        busy = Deferred.fromCoroutine(outcomes(self.make_session() for _ in range(2)))
+        adds = Deferred.fromCoroutine(outcomes(self.add(second, number) for number in range(20)))
         await removal
-        await DeferredList([*busy, *adds])
+        for result in [*await busy, *await adds]:
+            self.assertIsInstance(result, (Session, Torrent))
         # the other session's torrent keeps them
         self.assertTrue((self.root / "payload" / "a").exists())
         ((_, other),) = [(s, t) for s in self.engine for t in s.torrents if t.infohash == torrent.infohash]
@@ -230,7 +231,7 @@ class SharingTests(EngineCase):
         first, second, third = [await self.make_session() for _ in range(3)]
         await self.add(first, 1)
         added = Deferred.fromCoroutine(self.add(third, 1))
-        await DeferredList([Deferred.fromCoroutine(self.engine.delete_session(s)) for s in (first, second)])
+        await outcomes(self.engine.delete_session(session) for session in (first, second))
         try:
             await added
         except CommandError as error:

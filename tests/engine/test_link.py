@@ -64,8 +64,9 @@ class LinkTests(SynchronousTestCase):
 
     def hear(self, handle: Any, *words: str) -> None:
         alert: Any = SimpleNamespace(handle=handle)
+        handlers: Any = {"removed": self.link._on_removed, "closed": self.link._on_closed}
         for word in words:
-            {"removed": self.link._on_removed, "closed": self.link._on_closed}[word](alert)
+            handlers[word](alert)
 
     def close(self, grace: float = 0.0) -> "Deferred[None]":
         return Deferred.fromCoroutine(self.link.close(Stopping("end"), grace=grace))

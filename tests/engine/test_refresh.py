@@ -95,3 +95,29 @@ class RefresherTests(SynchronousTestCase):
         self.refresher.stop(Stopping("going"))
         self.failureResultOf(asked, Stopping)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+        for ask in (self.refresher.fresh, self.refresher.recent):
+            self.failureResultOf(ask(), Stopping)
+        self.answer("late")
+        self.assertEqual((self.posted, self.put, self.clock.getDelayedCalls()), (1, [], []))
+
+    def test_stop_between_two_slices(self) -> None:
+        """Nothing is asked of a session that is closed, though somebody waits for a question more."""
+        reader, writer = self.refresher.recent(), self.refresher.fresh()
+        self.answer(*range(SLICE + 1))
+        self.refresher.stop(Stopping("going"))
+        self.clock.advance(0)
+        self.failureResultOf(reader, Stopping)
+        self.failureResultOf(writer, Stopping)
+        self.assertEqual((self.posted, len(self.put)), (1, SLICE))
+
+    def test_dropped_alerts_while_another_question_is_open(self) -> None:
+        """The answer came after all, and the next question is not taken for answered."""
+        first = self.refresher.recent()
+        question = self.refresher.last_question
+        self.answer()
+        self.successResultOf(first)
+        second = self.refresher.recent()
+        self.refresher.resynchronised(question)
+        self.assertNoResult(second)
+        self.answer()
+        self.successResultOf(second)

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred
 from twisted.logger import formatEvent, globalLogPublisher
 
 from resttorrent.engine import restoring
-from resttorrent.engine.loading import CHUNK, PATIENCE
+from resttorrent.engine.loading import CHUNK, PATIENCE, parameters_of
 from resttorrent.engine.session import Session
 from resttorrent.errors import (
     EngineError,
@@ -20,7 +20,7 @@ from resttorrent.errors import (
 )
 from tests.harness import make_torrent, write_files
 
-from .support import EngineCase
+from .support import EngineCase, outcomes
 
 
 class RestoringCase(EngineCase):
@@ -53,8 +53,9 @@ class RestoringCase(EngineCase):
         def observe(event: Any) -> None:
             self.lines.append(formatEvent(event))
 
-        globalLogPublisher.addObserver(observe)
-        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        observer: Any = observe
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
 
 
 class LoadingTests(RestoringCase):
@@ -164,9 +165,8 @@ class LoadingTests(RestoringCase):
         self.assertEqual(self.state(session, key), "error")
         await self.sql("UPDATE metainfo SET data = ?", data)
         torrent = session.torrents.named(key)
-        both = [Deferred.fromCoroutine(session.set_stopped(torrent, False)) for _ in range(2)]
-        for succeeded, result in await DeferredList(both, consumeErrors=True):
-            self.assertTrue(succeeded, result)
+        both = (session.set_stopped(torrent, False) for _ in range(2))
+        self.assertEqual(await outcomes(both), [None, None])
         await self.until(lambda: self.state(session, key) == "seeding")
         self.assertIsNone(torrent.fault)
 
@@ -233,7 +233,7 @@ class LoadingTests(RestoringCase):
 class UncleanTests(RestoringCase):
     async def test_only_running_unfinished_torrents_are_checked(self) -> None:
         rechecked: list[str] = []
-        made = restoring.parameters_of
+        made = parameters_of
 
         def parameters(torrent: Any, blobs: Any, *, recheck: bool, log: Any) -> Any:
             if recheck:

@@ -7,7 +7,6 @@ import libtorrent as lt
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from resttorrent.engine import saving
 from resttorrent.engine.catalogue import Catalogue
 from resttorrent.engine.fields import initial_row
 from resttorrent.engine.saving import WINDOW, ResumeSaver
@@ -34,7 +33,7 @@ class FakeStore:
 
 class SaverTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.patch(saving.lt, "write_resume_data_buf", lambda params: params)
+        self.patch(lt, "write_resume_data_buf", lambda params: params)
         self.store = FakeStore()
         self.table = StatusTable(Revisions(1, 0))
         self.torrents = Catalogue()

@@ -7,8 +7,8 @@ from typing import Any
 import libtorrent as lt
 from twisted.internet.defer import Deferred, DeferredList
 
-from resttorrent.engine import profile
 from resttorrent.engine.ports import seems_free
+from resttorrent.engine.torrent import Torrent
 from resttorrent.errors import (
     CommandError,
     EngineTimeout,
@@ -20,7 +20,7 @@ from resttorrent.errors import (
 )
 from tests.harness import Seed, make_torrent, tiny_torrent, write_files
 
-from .support import EngineCase
+from .support import EngineCase, outcomes
 
 INTERFACES = ("127.0.0.1",)
 
@@ -52,10 +52,9 @@ class AddingTests(EngineCase):
 
     async def test_same_torrent_at_the_same_time(self) -> None:
         session = await self.make_session()
-        both = [Deferred.fromCoroutine(self.add(session, 1)) for _ in range(2)]
-        (first, _), (second, failure) = await DeferredList(both, consumeErrors=True)
-        self.assertEqual((first, second), (True, False))
-        failure.trap(TorrentExists)  # type: ignore[union-attr]
+        first, second = await outcomes(self.add(session, 1) for _ in range(2))
+        self.assertIn(first, session.torrents)
+        self.assertIsInstance(second, TorrentExists)
         self.assertEqual(len(session.torrents), 1)
 
     async def test_store_fails(self) -> None:
@@ -110,23 +109,23 @@ class AddingTests(EngineCase):
 
     async def test_session_is_deleted_meanwhile(self) -> None:
         session = await self.make_session()
-        adds = [Deferred.fromCoroutine(self.add(session, number)) for number in range(50)]
+        adds = Deferred.fromCoroutine(outcomes(self.add(session, number) for number in range(50)))
         deleted = Deferred.fromCoroutine(self.engine.delete_session(session))
-        results = await DeferredList(adds, consumeErrors=True)
+        results = await adds
         await deleted
-        for succeeded, result in results:
-            if not succeeded:
-                result.trap(CommandError)  # type: ignore[union-attr]
+        for result in results:
+            self.assertIsInstance(result, (CommandError, Torrent))
         self.assertEqual(await self.store.sessions(), [])
         self.assertEqual(await self.records(session), [])
 
     async def test_memory_only_session_is_deleted_meanwhile(self) -> None:
         session = await self.make_session(memory_only=True)
-        adds = [Deferred.fromCoroutine(self.add(session, number, memory_only=True)) for number in range(20)]
+        adds = Deferred.fromCoroutine(
+            outcomes(self.add(session, number, memory_only=True) for number in range(20))
+        )
         deleted = Deferred.fromCoroutine(self.engine.delete_session(session))
-        for succeeded, result in await DeferredList(adds, consumeErrors=True):
-            self.assertFalse(succeeded)
-            result.trap(CommandError)  # type: ignore[union-attr]
+        for result in await adds:
+            self.assertIsInstance(result, CommandError)
         await deleted
 
 
@@ -181,11 +180,10 @@ class ChangingTests(EngineCase):
         work = [session.set_stopped(torrent, n % 2 == 0) for n in range(6)]
         work += [session.remove(torrent) for _ in range(3)]
         work += [session.set_stopped(torrent, n % 2 == 0) for n in range(6)]
-        results = await DeferredList([Deferred.fromCoroutine(one) for one in work], consumeErrors=True)
-        for succeeded, result in results:
-            if not succeeded:
-                result.trap(TorrentNotFound)  # type: ignore[union-attr]
-        self.assertEqual([ok for ok, _ in results[6:9]], [True, False, False])
+        results = await outcomes(work)
+        for result in results:
+            self.assertIsInstance(result, (TorrentNotFound, type(None)))
+        self.assertEqual([result is None for result in results[6:9]], [True, False, False])
         self.assertEqual(await self.records(session), [])
         self.assertEqual(await self.libtorrents(session), [])
 
@@ -288,7 +286,6 @@ class LifeTests(EngineCase):
     async def test_tracker_that_never_answers(self) -> None:
         tracker = MuteTracker()
         self.addCleanup(tracker.close)
-        self.patch(profile, "STOP_TRACKER_TIMEOUT", 2)
         session = await self.make_session()
         home = Path(self.mktemp())
         write_files(home, {"a": 1000})
@@ -350,12 +347,18 @@ class DroppedAlertsTests(EngineCase):
         session._link.apply({"alert_queue_size": 5})
         await session.refresher.fresh()
         dropped = []
-        self.patch(session._link, "_dropped", lambda: (dropped.append(1), session._upkeep.resynchronise()))
+
+        def drop() -> None:
+            dropped.append(1)
+            session._upkeep.resynchronise()
+
+        self.patch(session._link, "_dropped", drop)
         # all asked in one turn of the reactor, in which no alert is popped
-        adds = [Deferred.fromCoroutine(self.add(session, number, stopped=False)) for number in range(300)]
+        adds = Deferred.fromCoroutine(
+            outcomes(self.add(session, number, stopped=False) for number in range(300))
+        )
         session._link.apply({"alert_queue_size": 100_000})
-        results = await DeferredList(adds, consumeErrors=True)
-        self.assertEqual([result for succeeded, result in results if not succeeded], [])
+        self.assertEqual([result for result in await adds if not isinstance(result, Torrent)], [])
         await self.until(lambda: dropped)
         await self.until(lambda: session._upkeep._seen is None)
         await session.fresh()

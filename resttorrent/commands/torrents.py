@@ -56,12 +56,14 @@ async def get_torrent_list(
         raise BadParameter("wait: expected only with since", field="wait")
     await ctx.engine.ready()
     session = ctx.engine.session(session_id)
-    await session.fresh()
     table = session.table
+    if wait and since is not None and table.knows(since):
+        # no look at libtorrent first: counters that moved meanwhile are told at their interval
+        await changed(ctx, session, since, wait, interval_ms / 1000)
+        ctx.engine.session(session_id)
+    else:
+        await session.fresh()
     if since is not None and table.knows(since):
-        if wait and table.rev <= since:
-            await changed(ctx, session, since, wait, interval_ms / 1000)
-            ctx.engine.session(session_id)
         # a flood of removals while it waited may have gone beyond the tombstones
         if table.knows(since):
             rows, removed = session.views.of(wanted).delta(since)

@@ -31,18 +31,19 @@ class RingOfLinks(Unresolvable):
     """The kernel refuses to open it as well, so it leads nowhere at all."""
 
 
-def resolve(path: str) -> str:
+def resolve(path: str, *, known: str = "/") -> str:
     """
     Follow every link of an absolute path; what does not exist yet stays as it is written.
 
     ``..`` means the parent of what was resolved so far, as it does for the kernel. One lstat per component.
 
+    :param known: a folder that ``path`` begins with, absolute and resolved already.
     :return: absolute, without links, ``.``, ``..`` or doubled slashes.
     :raises Unresolvable: see there, with the reason.
     """
-    done = "/"
+    done = known
     links = 0
-    pending = path.split("/")[::-1]
+    pending = path.removeprefix(known).split("/")[::-1]
     while pending:
         name = pending.pop()
         if name in ("", "."):

@@ -45,7 +45,7 @@ class Roots:
         _check_spelling(save_path)
         absolute = save_path if save_path.startswith("/") else below(self.paths[0], save_path)
         try:
-            real = resolve(absolute)
+            real = self._resolve(absolute)
             mode = mode_of(real)
         except Unresolvable as error:
             # of what lies outside nobody learns whether it is a file
@@ -95,9 +95,14 @@ class Roots:
     def _contain(self, real: str) -> bool:
         return any(is_within(real, root) for root in self.paths)
 
+    def _resolve(self, path: str) -> str:
+        # the way to a root was resolved at the start, and whoever can change it owns more than the payload
+        known = next((root for root in self.paths if is_within(path, root)), "/")
+        return resolve(path, known=known)
+
     def _base(self, save_path: str) -> str:
         try:
-            real = resolve(save_path)
+            real = self._resolve(save_path)
         except Unresolvable as error:
             raise PathOutsideRoots(f"{save_path} {error}", field="save_path") from None
         if not self._contain(real):

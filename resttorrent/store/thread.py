@@ -1,9 +1,9 @@
 """
 The hand-over between the reactor and the one thread that owns the SQLite connection.
 
-Calls go into a queue. The thread takes all that is there (``GROUP_LIMIT`` at most) and never waits for more:
-the busier it is, the larger the groups grow, so a single write isn't delayed and many share one commit. A
-whole group goes back in one ``callFromThread``. Reads that came with writes run after the commit, outside of
+Calls are handed over at the end of the reactor's turn. The thread takes all that is there and never waits for
+more: the busier it is, the larger the groups grow (``GROUP_LIMIT`` at most), so a single write isn't delayed
+and many share one commit. A whole group goes back in one ``callFromThread``. Reads that came with writes run after the commit, outside of
 the transaction, so that they neither delay the answers nor see what might yet be rolled back.
 
 Who runs what: ``_main`` and what it calls, in the store's thread; all else in the reactor's.
@@ -83,9 +83,10 @@ class StoreThread:
     def __init__(self, reactor: Reactor, database: Database) -> None:
         self._reactor = reactor
         self._database = database
-        self._queue: SimpleQueue[Job] = SimpleQueue()
+        self._queue: SimpleQueue[list[Job]] = SimpleQueue()
         self._thread: Thread | None = None
         self._serving = False
+        self._to_hand_over: list[Job] = []
         self._waiting: deque[Job] = deque()
         self._done: deque[Job] = deque()
         self._answering_later = False
@@ -104,7 +105,7 @@ class StoreThread:
             report: OpenReport = await opening.deferred
         except BaseException:
             # Should the caller have lost patience: the thread opens, finds this, and closes again.
-            self._queue.put(Job(Kind.CLOSE, self._database.close, (False,), 0.0))
+            self._queue.put([Job(Kind.CLOSE, self._database.close, (False,), 0.0)])
             if opening.answered:
                 thread.join()
             raise
@@ -120,8 +121,9 @@ class StoreThread:
         if not self._serving or self._thread is None:
             return
         self._serving = False
+        self._hand_over()
         closing = Job(Kind.CLOSE, self._database.close, (clean,), self._reactor.seconds())
-        self._queue.put(closing)
+        self._queue.put([closing])
         try:
             await closing.deferred
         finally:
@@ -145,10 +147,18 @@ class StoreThread:
         job = Job(kind, call, args, self._reactor.seconds())
         if self._serving:
             self._waiting.append(job)
-            self._queue.put(job)
+            self._to_hand_over.append(job)
+            # At the turn's end: a thread that woke now would fight the rest of the turn for the interpreter.
+            if len(self._to_hand_over) == 1:
+                self._reactor.callLater(0, self._hand_over)
         else:
             job.deferred.errback(Failure(Stopping("The store is not open.")))
         return job.deferred
+
+    def _hand_over(self) -> None:
+        jobs, self._to_hand_over = self._to_hand_over, []
+        if jobs:
+            self._queue.put(jobs)
 
     def oldest_waiting(self, now: float) -> float:
         """
@@ -196,7 +206,10 @@ class StoreThread:
         while True:
             jobs = self._take()
             closing = jobs.pop() if jobs and jobs[-1].kind is Kind.CLOSE else None
-            self._serve(jobs)
+            for start in range(0, len(jobs), GROUP_LIMIT):
+                self._serve(jobs[start : start + GROUP_LIMIT])
+            if not jobs:
+                self._upkeep()
             if closing is not None:
                 _attempt(closing)
                 self._reactor.callFromThread(self._answer, [closing])
@@ -205,12 +218,12 @@ class StoreThread:
     def _take(self) -> list[Job]:
         """All that is queued; waits for the first one, but not longer than upkeep can."""
         try:
-            jobs = [self._queue.get(timeout=self._database.pause())]
+            jobs = self._queue.get(timeout=self._database.pause())
         except Empty:
             return []
         try:
             while len(jobs) < GROUP_LIMIT:
-                jobs.append(self._queue.get_nowait())
+                jobs.extend(self._queue.get_nowait())
         except Empty:
             pass
         return jobs

@@ -78,6 +78,18 @@ class Unexpected(Exception):
     """An answer that the contract does not have."""
 
 
+def expect(response: Response, expected: int, code: str | None = None) -> None:
+    """
+    :raises ConnectionAbortedError: the daemon is being stopped in order.
+    :raises Unexpected: anything else.
+    """
+    if response.status == expected:
+        return
+    if (code or response.json["code"]) == "stopping":
+        raise ConnectionAbortedError("the daemon is stopping")
+    raise Unexpected(f"{response.status} {response.body[:300]!r}")
+
+
 class Load:
     """
     The clients' threads.
@@ -128,8 +140,10 @@ class Watcher:
         journal = self._target.journal
         for session in self._target.sessions:
             versions = journal.versions()
-            listed = self._client.ok("GET", f"/v1/sessions/{session}/torrents", fields="infohash,complete")
-            complete = [(session, row["infohash"]) for row in listed["torrents"] if row["complete"]]
+            path = f"/v1/sessions/{session}/torrents"
+            listed = self._client.call("GET", path, fields="infohash,complete")
+            expect(listed, 200)
+            complete = [(session, row["infohash"]) for row in listed.json["torrents"] if row["complete"]]
             journal.saw_complete(complete, versions)
         threading.Event().wait(0.05)
 
@@ -227,7 +241,7 @@ class Adder:
             return True
         self._journal.refused(key)
         if not may_be_gone or response.json["code"] not in ("session_not_found", "stopping"):
-            self._check(response, 201)
+            expect(response, 201)
         return False
 
     def add_batch(self) -> None:
@@ -249,14 +263,14 @@ class Adder:
         if response.status != 200:
             for key in chosen:
                 self._journal.refused(key)
-            self._check(response, 200)
+            expect(response, 200)
             return
         for key, result in zip(chosen, response.json["results"], strict=True):
             if result["http_status"] == 201:
                 self._journal.answered(key, states[key][0])
             else:
                 self._journal.refused(key)
-                self._check(Response(result["http_status"], {}, str(result).encode()), 201, result["code"])
+                expect(Response(result["http_status"], {}, str(result).encode()), 201, result["code"])
 
     def stop_or_start(self) -> None:
         key = self._pick(present=True)
@@ -272,10 +286,10 @@ class Adder:
             self._journal.answered(key, after)
         else:
             self._journal.refused(key)
-            self._check(response, 200)
+            expect(response, 200)
 
     def remove(self) -> None:
-        key = self._pick(present=True)
+        key = self._pick(present=True, payload=self._rng.random() < 0.2)
         if key is None:
             return
         before = self._journal.settled(key)
@@ -283,8 +297,9 @@ class Adder:
         files = self._files(key, before)
         if self._rng.random() < 0.5:
             # a magnet link that has not got its metadata does not know its files
-            shown = self._client.ok("GET", self._path(key), fields="has_metadata")["torrent"]
-            self._journal.ask_files(key, files if shown["has_metadata"] else {})
+            shown = self._client.call("GET", self._path(key), fields="has_metadata")
+            expect(shown, 200)
+            self._journal.ask_files(key, files if shown.json["torrent"]["has_metadata"] else {})
             self._journal.ask({key: None})
             response = self._client.call("DELETE", self._path(key), delete_files=1)
             stays = {}
@@ -297,7 +312,7 @@ class Adder:
             self._journal.keep(stays)
         else:
             self._journal.refused(key)
-            self._check(response, 200)
+            expect(response, 200)
 
     def connect(self) -> None:
         """Give a torrent that lost its peer, by a stop or a restart, the swarm again."""
@@ -307,7 +322,7 @@ class Adder:
 
     def _connect(self, key: Key) -> None:
         response = self._client.call("POST", self._path(key) + "/peers", address=self._target.swarm.address)
-        self._check(response, 200)
+        expect(response, 200)
 
     def hang_up(self) -> None:
         """Ask, and leave before the answer: nobody knows what became of it, but it is one or the other."""
@@ -338,7 +353,7 @@ class Adder:
         response = self._client.call(
             "POST", "/v1/sessions", port_range=list(ports), memory_only=int(not lasting)
         )
-        self._check(response, 201)
+        expect(response, 201)
         session = response.json["session"]["id"]
         self._journal.created(ports, session, lasting=lasting)
         if not lasting:
@@ -363,7 +378,7 @@ class Adder:
             key = (session, infohash)
             if self._journal.settled(key) is None and self._sources[infohash].payload is None:
                 self._add(key, may_be_gone=True)
-        self._check(other.receive(), 200)
+        expect(other.receive(), 200)
         other.close()
         self._journal.deleted_session(session)
 
@@ -377,15 +392,3 @@ class Adder:
         """The torrent's files, if it has any, with their digests."""
         payload = self._sources[key[1]].payload
         return payload.files_in(state.save_path) if payload else {}
-
-    @staticmethod
-    def _check(response: Response, expected: int, code: str | None = None) -> None:
-        """
-        :raises ConnectionAbortedError: the daemon is being stopped in order.
-        :raises Unexpected: anything else.
-        """
-        if response.status == expected:
-            return
-        if (code or response.json["code"]) == "stopping":
-            raise ConnectionAbortedError("the daemon is stopping")
-        raise Unexpected(f"{response.status} {response.body[:300]!r}")

@@ -121,11 +121,15 @@ class Ordeal:
 
     # -- a round ---------------------------------------------------------
 
-    def kill(self, longest: float = LONGEST) -> Round:
-        """Load, kill -9 at a random moment, start, compare."""
-        return self._live_and_die(self._rng.uniform(0.0, longest), self.daemon.kill)
+    def kill(self, longest: float = LONGEST, *, at_least: int = 0) -> Round:
+        """
+        Load, kill -9 at a random moment, start, compare.
 
-    def stop(self, lived: float) -> Round:
+        :param longest: seconds of load; :param at_least: so many changes are answered before they begin.
+        """
+        return self._live_and_die(self._rng.uniform(0.0, longest), self.daemon.kill, at_least=at_least)
+
+    def stop(self, lived: float, *, at_least: int = 0) -> Round:
         """Load, SIGTERM, start, compare; the end must have been a clean one."""
 
         def stop() -> None:
@@ -133,14 +137,17 @@ class Ordeal:
             if code != 0:
                 raise AssertionError(f"exit code {code}")
 
-        return self._live_and_die(lived, stop, in_order=True)
+        return self._live_and_die(lived, stop, at_least=at_least, in_order=True)
 
-    def _live_and_die(self, lived: float, die: Callable[[], None], *, in_order: bool = False) -> Round:
+    def _live_and_die(
+        self, lived: float, die: Callable[[], None], *, at_least: int, in_order: bool = False
+    ) -> Round:
         result = Round(lived=lived)
         answers = self._journal.answers
         target = Target(self.daemon.port, self._sessions, self._root, self._swarm, self._journal)
         load = Load(target, self._rng)
         load.start()
+        until(lambda: self._journal.answers >= answers + at_least, "changes to be answered")
         time.sleep(lived)
         load.end()
         died = time.monotonic()

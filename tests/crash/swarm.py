@@ -56,7 +56,7 @@ class Swarm:
         self.payloads = [self._make(folder, number, rate, rng) for number in range(count)]
         until(
             lambda: all(h.status().is_seeding for h in self._session.get_torrents()),
-            "the swarm to check its files",
+            "the swarm to seed",
         )
 
     def _make(self, folder: Path, number: int, rate: int, rng: random.Random) -> Payload:
@@ -71,8 +71,9 @@ class Swarm:
         torrent = make_torrent(content, KINDS[number % len(KINDS)])
         params = lt.load_torrent_buffer(torrent)
         params.save_path = str(folder)
-        # peers are not told of each other: what is damaged on purpose stays where it is
-        params.flags |= lt.torrent_flags.disable_pex
+        # none of the defaults: no queue that holds it back, and no check of what is known to be whole; peers
+        # are not told of each other, so that what is damaged on purpose stays where it is
+        params.flags = lt.torrent_flags.seed_mode | lt.torrent_flags.disable_pex
         handle = self._session.add_torrent(params)
         handle.set_upload_limit(rate)
         hashes = handle.info_hashes()

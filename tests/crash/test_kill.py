@@ -32,17 +32,14 @@ class KillTests(SynchronousTestCase):
         self.assertEqual(result.faults, [], f"{self.note}: {result}\n{log}")
 
     def test_kill(self) -> None:
-        results = [self.ordeal.kill(LONGEST) for _ in range(ROUNDS)]
-        for result in results:
+        for _ in range(ROUNDS):
+            result = self.ordeal.kill(LONGEST, at_least=10)
             self.passed(result)
             self.assertGreater(result.damaged, 0, self.note)
-        self.assertGreater(sum(result.answers for result in results), 0, self.note)
 
     def test_stop_under_load(self) -> None:
         """SIGTERM loses nothing that was answered, and the next start knows that the end was in order."""
-        result = self.ordeal.stop(LONGEST)
-        self.passed(result)
-        self.assertGreater(result.answers, 0, self.note)
+        self.passed(self.ordeal.stop(LONGEST, at_least=10))
 
 
 class JournalTests(SynchronousTestCase):

@@ -192,6 +192,8 @@ class ChangingTests(EngineCase):
         session = await self.make_session()
         torrent = await self.add(session, 1)
         await session._link.remove(torrent.live)
+        # its disk jobs may hold it a little longer
+        await self.until(lambda: not torrent.live.is_valid())
         await self.fails(session.peers(torrent), TorrentNotFound)
         await self.fails(session.connect_peer(torrent, "127.0.0.1", 1), TorrentNotFound)
         await self.fails(session.set_stopped(torrent, False), TorrentNotFound)

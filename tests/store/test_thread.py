@@ -44,17 +44,18 @@ class ThreadCase(TestCase):
         self.addCleanup(lambda: Deferred.fromCoroutine(thread.stop(True)))
         return thread
 
-    def hold(self, thread: StoreThread) -> threading.Event:
+    async def hold(self, thread: StoreThread) -> threading.Event:
         """Keep the thread busy, so that calls gather in its queue, until the event is set."""
-        entered, event = threading.Event(), threading.Event()
+        entered: Deferred[None] = Deferred()
+        event = threading.Event()
         self.addCleanup(event.set)
 
         def wait(connection: object) -> None:
-            entered.set()
+            reactor.callFromThread(entered.callback, None)  # type: ignore[attr-defined]
             event.wait()
 
         thread.read(wait)
-        entered.wait()
+        await entered
         return event
 
 
@@ -64,7 +65,7 @@ class HandOverTests(ThreadCase):
         thread = await self.start()
         executed: list[str] = []
         await thread.read(lambda connection: connection.set_trace_callback(executed.append))
-        event = self.hold(thread)
+        event = await self.hold(thread)
         writes = [thread.write(statements.set_setting, f"{i}", "value") for i in range(GROUP_LIMIT)]
         self.reactor.crossings = 0
         event.set()
@@ -76,7 +77,7 @@ class HandOverTests(ThreadCase):
         thread = await self.start()
         executed: list[str] = []
         await thread.read(lambda connection: connection.set_trace_callback(executed.append))
-        event = self.hold(thread)
+        event = await self.hold(thread)
         writes = [thread.write(statements.set_setting, f"{i}", "x") for i in range(2 * GROUP_LIMIT + 1)]
         event.set()
         await gatherResults(writes)
@@ -88,7 +89,7 @@ class HandOverTests(ThreadCase):
         def look(connection: sqlite3.Connection) -> tuple[bool, str | None]:
             return connection.in_transaction, statements.setting(connection, "name")
 
-        event = self.hold(thread)
+        event = await self.hold(thread)
         thread.write(statements.set_setting, "name", "first")
         seen = thread.read(look)
         thread.write(statements.set_setting, "other", "second")
@@ -108,7 +109,7 @@ class HandOverTests(ThreadCase):
 
     async def test_error_alone(self) -> None:
         thread = await self.start()
-        event = self.hold(thread)
+        event = await self.hold(thread)
         before = thread.write(statements.set_setting, "before", "1")
         bad = thread.write(statements.set_setting, "bad", object())  # type: ignore[arg-type]
         after = thread.write(statements.set_setting, "after", "1")
@@ -124,7 +125,7 @@ class HandOverTests(ThreadCase):
     async def test_cancelled_caller(self) -> None:
         """Who lost patience hears nothing more; the write is done all the same."""
         thread = await self.start()
-        event = self.hold(thread)
+        event = await self.hold(thread)
         write = thread.write(statements.set_setting, "name", "value")
         write.cancel()
         await self.assertFailure(write, CancelledError)
@@ -159,7 +160,7 @@ class HandOverTests(ThreadCase):
     async def test_oldest_waiting(self) -> None:
         thread = await self.start()
         self.assertEqual(thread.oldest_waiting(self.reactor.seconds()), 0.0)
-        event = self.hold(thread)
+        event = await self.hold(thread)
         asked = self.reactor.seconds()
         write = thread.write(statements.set_setting, "name", "x")
         self.assertGreaterEqual(thread.oldest_waiting(asked + 30), 30.0)

@@ -20,7 +20,7 @@ from typing import Any
 
 import libtorrent as lt
 
-LOOPBACK = {
+LOOPBACK: dict[str, Any] = {
     "listen_interfaces": "127.0.0.1:0",
     "enable_dht": False,
     "enable_lsd": False,
@@ -215,13 +215,13 @@ def make_torrent(content: Path, kind: str = "hybrid", *, piece_size: int = 16384
 
 def tiny_torrent(number: int) -> bytes:
     """A v1 torrent of one small file that nobody has, different for each number."""
-    info = {
+    info: dict[bytes, Any] = {
         b"name": b"tiny %d" % number,
         b"piece length": 16384,
         b"pieces": number.to_bytes(20, "big"),
         b"length": 1000,
     }
-    return bytes(lt.bencode({b"info": info}))
+    return bytes(lt.bencode({b"info": info}))  # type: ignore[arg-type]
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -241,7 +241,7 @@ class RawPeer:
     """
 
     def __init__(self, torrent: bytes, save_path: Path, flags: int = 0) -> None:
-        self._session = lt.session(LOOPBACK)
+        self._session = lt.session(LOOPBACK)  # type: ignore[call-overload]
         params = lt.load_torrent_buffer(torrent)
         params.save_path = str(save_path)
         params.flags = flags

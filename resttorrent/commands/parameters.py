@@ -24,10 +24,6 @@ Numbered = tuple[int, object]
 """One raw value of a parameter that repeats, after its place among all that was sent."""
 
 
-class Unset:
-    """Marks a parameter that was not given (``None`` is a value: JSON's null)."""
-
-
 @dataclass(frozen=True, slots=True)
 class Upload:
     """The bytes of a file that a client sent, and what it called it."""

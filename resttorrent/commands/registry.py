@@ -11,12 +11,12 @@ import difflib
 import inspect
 import re
 import typing
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import BadParameter, NotFound, ParameterConflict, UnknownParameter
-from .parameters import Kind, Unset
+from .parameters import Kind
 
 _MAGNET_FIELD = re.compile(r"(?:xt|dn|tr|xl|ws|as|xs|kt|mt|so|dht|x\.pe)(?:\.[0-9]+)?", re.IGNORECASE)
 
@@ -63,10 +63,17 @@ class Command:
     aliases: tuple[str, ...]
     parameters: tuple[Parameter, ...]
     _by_name: Mapping[str, Parameter] = field(init=False, repr=False)
+    _required: Sequence[Parameter] = field(init=False, repr=False)
+    _defaults: Mapping[str, object] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        by_name = {n: p for p in self.parameters for n in (p.name, *p.aliases)}
-        object.__setattr__(self, "_by_name", by_name)
+        derived = {
+            "_by_name": {n: p for p in self.parameters for n in (p.name, *p.aliases)},
+            "_required": [p for p in self.parameters if p.required],
+            "_defaults": {p.name: p.default for p in self.parameters if not p.required},
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
 
     @property
     def summary(self) -> str:
@@ -95,21 +102,19 @@ class Command:
                 )
             else:
                 raw[parameter.name] = value
-        return {p.name: self._value(p, raw.get(p.name, Unset)) for p in self.parameters}
+        for parameter in self._required:
+            if parameter.name not in raw:
+                raise BadParameter(
+                    f"{parameter.name} is missing: expected {parameter.kind.expected}", field=parameter.name
+                )
+        bound = dict(self._defaults)
+        for name, value in raw.items():
+            bound[name] = self._by_name[name].kind.read(name, value)
+        return bound
 
     async def run(self, ctx: object, pairs: Iterable[tuple[str, object]]) -> Result:
         """Do it with what a client sent; raises what ``bind`` and the function raise."""
         return await self.function(ctx, **self.bind(pairs))
-
-    @staticmethod
-    def _value(parameter: Parameter, raw: object) -> object:
-        if raw is Unset:
-            if parameter.required:
-                raise BadParameter(
-                    f"{parameter.name} is missing: expected {parameter.kind.expected}", field=parameter.name
-                )
-            return parameter.default
-        return parameter.kind.read(parameter.name, raw)
 
     def _unknown(self, name: str, given: Mapping[str, object]) -> UnknownParameter:
         shown = name if len(name) <= 64 else name[:64] + "…"

@@ -3,8 +3,9 @@ The hand-over between the reactor and the one thread that owns the SQLite connec
 
 Calls are handed over at the end of the reactor's turn. The thread takes all that is there and never waits for
 more: the busier it is, the larger the groups grow (``GROUP_LIMIT`` at most), so a single write isn't delayed
-and many share one commit. A whole group goes back in one ``callFromThread``. Reads that came with writes run after the commit, outside of
-the transaction, so that they neither delay the answers nor see what might yet be rolled back.
+and many share one commit. A whole group goes back in one ``callFromThread``. Reads that came with writes run
+after the commit, outside of the transaction, so that they neither delay the answers nor see what might yet be
+rolled back.
 
 Who runs what: ``_main`` and what it calls, in the store's thread; all else in the reactor's.
 """

@@ -157,15 +157,19 @@ class Journal:
     # -- what was seen complete ------------------------------------------
 
     def versions(self) -> dict[Key, int]:
-        """To be taken before a list is asked for: it is an old one for torrents that were changed since."""
+        """
+        To be taken before a list is asked for, which then tells of the torrents that are named here.
+
+        Not of those whose change is under way, nor of those that were changed since.
+        """
         with self._lock:
-            return dict(self._versions)
+            return {key: version for key, version in self._versions.items() if not self._torrents[key].asked}
 
     def saw_complete(self, keys: Iterable[Key], versions: Mapping[Key, int]) -> None:
         """Some torrents were shown complete by a list."""
         with self._lock:
             for key in keys:
-                if self._versions.get(key) == versions.get(key):
+                if key in versions and self._versions[key] == versions[key]:
                     self._complete.setdefault(key, time.monotonic())
 
     def is_complete(self, key: Key) -> bool:
@@ -231,6 +235,7 @@ class Journal:
             for session_id, torrents in found.torrents.items()
             for infohash, state in torrents.items()
         }
+        self._versions = {key: version for key, version in self._versions.items() if key in self._torrents}
         self._complete = {
             key: seen for key, seen in self._complete.items() if key in done and key in self._torrents
         }

@@ -119,10 +119,15 @@ def _type(annotation: Any) -> str:
     return " or ".join(names[part] for part in typing.get_args(annotation) or (annotation,))
 
 
+def _literal(text: str) -> str:
+    """Endpoints as literals, which docutils would take for links."""
+    return re.sub(r"\b(?:tcp|unix):[^ ,]+", r"``\g<0>``", text)
+
+
 def _options() -> Iterator[Sequence[str]]:
     yield "option", "variable", "what it says"
     for option in OPTIONS:
-        yield f"``--{option.name}``", f"``{option.variable}``", option.documentation
+        yield f"``--{option.name}``", f"``{option.variable}``", _literal(option.documentation)
 
 
 def main() -> None:

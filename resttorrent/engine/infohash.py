@@ -38,6 +38,11 @@ def normalise(text: str) -> str:
     raise ValueError(EXPECTED)
 
 
+def key_of(hashes: lt.info_hash_t) -> str:
+    """The key of a torrent that is added with these hashes."""
+    return str(hashes.v1) if hashes.has_v1() else str(hashes.v2)[:40]
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """The hashes of one torrent, in lower-case hex; ``v1`` or ``v2`` may be ``None``, not both."""

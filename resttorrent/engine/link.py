@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 
 from ..errors import CommandError, EngineError, EngineTimeout, Stopping, TorrentExists
 from .alerts import AlertPoller, Handlers
-from .infohash import Identity
+from .infohash import key_of
 from .metainfo import explain
 from .ports import PortBinder
 from .profile import LOOPBACK_SETTINGS, session_settings
@@ -130,7 +130,7 @@ class Link:
 
         :raises TorrentExists: if the same torrent is being added; :raises Stopping: as ``live``.
         """
-        key = Identity.of(params.info_hashes).key
+        key = key_of(params.info_hashes)
         if key in self._adding:
             raise TorrentExists(f"torrent {key} is in this session already")
         session = self.live
@@ -171,7 +171,7 @@ class Link:
     # -- hearing ---------------------------------------------------------
 
     def _on_added(self, alert: lt.add_torrent_alert) -> None:
-        key = Identity.of(alert.params.info_hashes).key
+        key = key_of(alert.params.info_hashes)
         error = alert.error.value()
         if not error:
             if not self._adding.answer(key, alert.handle) and key in self._given_up:
@@ -260,5 +260,5 @@ def _handles(session: lt.session) -> dict[str, lt.torrent_handle]:
     for handle in session.get_torrents():
         hashes = handle.info_hashes()
         if handle.is_valid():
-            found[Identity.of(hashes).key] = handle
+            found[key_of(hashes)] = handle
     return found

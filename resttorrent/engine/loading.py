@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from ..errors import CommandError, EngineError, Loading, NotATorrent
 from ..store.records import TorrentBlobs
-from .metainfo import explain, load_file, load_magnet
+from .metainfo import explain, load_magnet, reload_file
 from .pace import Pace
 from .torrent import Torrent
 
@@ -65,12 +65,12 @@ def parameters_of(
 
 def _fresh_parameters(torrent: Torrent, blobs: TorrentBlobs) -> lt.add_torrent_params:
     if blobs.metainfo is not None:
-        return load_file(blobs.metainfo).params
+        return reload_file(blobs.metainfo)
     if torrent.magnet is None:
         raise NotATorrent("its metainfo is missing from the state database")
     params = load_magnet(torrent.magnet).params
     if blobs.info is not None:
-        params.ti = load_file(b"d4:info" + blobs.info + b"e").params.ti
+        params.ti = reload_file(b"d4:info" + blobs.info + b"e").ti
     return params
 
 

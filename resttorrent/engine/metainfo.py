@@ -71,13 +71,8 @@ def load_file(data: bytes) -> Metainfo:
 
     :raises NotATorrent: if it is none, or beyond the limits above.
     """
-    _check_size(data)
     try:
-        params = lt.load_torrent_buffer(data, _limits(data))  # type: ignore[call-overload]
-        _drop_unwanted(params)
-        info = params.ti
-        if info is None or not info.is_valid():
-            raise ValueError("no info dictionary")
+        params, info = _parse(data)
         name, total, top = info.name(), info.total_size(), top_name(info)
         identity = Identity.of(params.info_hashes)
     except UnicodeDecodeError:
@@ -85,6 +80,28 @@ def load_file(data: bytes) -> Metainfo:
     except (RuntimeError, ValueError, OverflowError, MemoryError) as error:
         raise NotATorrent(f"not a torrent: {explain(error)}", field="file") from None
     return Metainfo(params, identity, data, None, name, total, top)
+
+
+def reload_file(data: bytes) -> lt.add_torrent_params:
+    """
+    The parameters of a .torrent file that ``load_file`` has taken before.
+
+    :raises NotATorrent: if it is none any more.
+    """
+    try:
+        return _parse(data)[0]
+    except (RuntimeError, ValueError) as error:
+        raise NotATorrent(f"not a torrent: {explain(error)}", field="file") from None
+
+
+def _parse(data: bytes) -> tuple[lt.add_torrent_params, lt.torrent_info]:
+    _check_size(data)
+    params = lt.load_torrent_buffer(data, _limits(data))  # type: ignore[call-overload]
+    _drop_unwanted(params)
+    info = params.ti
+    if info is None or not info.is_valid():
+        raise ValueError("no info dictionary")
+    return params, info
 
 
 def _check_size(data: bytes) -> None:
@@ -149,17 +166,18 @@ def _clean_value(key: str, value: str) -> str:
 
 
 def _drop_unwanted(params: lt.add_torrent_params) -> None:
-    trackers = zip(params.trackers, _tiers(params), strict=True)
-    wanted = list(islice((t for t in trackers if _is_wanted(t[0], _TRACKER_SCHEMES)), MAX_TRACKERS))
-    params.trackers = [address for address, _ in wanted]
-    params.tracker_tiers = [tier for _, tier in wanted]
+    if trackers := params.trackers:
+        tiered = zip(trackers, _tiers(params, len(trackers)), strict=True)
+        wanted = list(islice((t for t in tiered if _is_wanted(t[0], _TRACKER_SCHEMES)), MAX_TRACKERS))
+        params.trackers = [address for address, _ in wanted]
+        params.tracker_tiers = [tier for _, tier in wanted]
+    # set even where none is seen: one that is no UTF-8 hides them all
     seeds = (address for address in _web_seeds(params) if _is_wanted(address, _WEB_SEED_SCHEMES))
     params.url_seeds = list(islice(seeds, MAX_WEB_SEEDS))
     params.dht_nodes = []
 
 
-def _tiers(params: lt.add_torrent_params) -> list[int]:
-    given = len(params.trackers)
+def _tiers(params: lt.add_torrent_params, given: int) -> list[int]:
     tiers = list(params.tracker_tiers)[:given]
     return tiers + [tiers[-1] if tiers else 0] * (given - len(tiers))
 
@@ -188,6 +206,8 @@ def file_paths(info: lt.torrent_info) -> Sequence[str]:
     left out.
     """
     layout = info.layout()
+    if layout.num_files() == 1:
+        return [layout.file_path(0)]
     paths = {
         index: layout.file_path(index)
         for index in range(layout.num_files())

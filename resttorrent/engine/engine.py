@@ -7,8 +7,10 @@ The engine knows no door. Its errors are ``CommandError``s, its times the inject
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import msgspec
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
@@ -21,8 +23,9 @@ from ..errors import (
     SessionIsMemoryOnly,
     SessionNotFound,
     Stopping,
-    TorrentNotFound,
 )
+from ..store.records import Deletion
+from .leftovers import Leftovers
 from .pace import on_end
 from .session import Session
 from .shared import Addition, SessionOptions, Shared
@@ -56,6 +59,7 @@ class Engine:
         self._discovery = discovery
         self._sessions: dict[str, Session] = {}
         self._alive: set[Session] = set()
+        self._leftovers = Leftovers(shared, self._sessions)
         self._listed: Deferred[None] | None = Deferred()
         self._retry: IDelayedCall | None = None
         self._stopping = False
@@ -68,6 +72,8 @@ class Engine:
 
         :param clean: whether the last exit was a clean one.
         """
+        # before anything is answered: all of it is the last process's
+        left = await self._shared.store.deletions()
         for record in await self._shared.store.sessions():
             session = Session(SessionOptions.of_record(record), self._shared, port=record.port)
             for torrent in await self._shared.store.torrents(record.id):
@@ -78,8 +84,12 @@ class Engine:
         listed, self._listed = self._listed, None
         if listed is not None:
             listed.callback(None)
-        for session in list(self._sessions.values()):
+        revived = [
             Deferred.fromCoroutine(self._revive(session, recheck=not clean))
+            for session in self._sessions.values()
+        ]
+        # only then it is known which files other torrents use
+        DeferredList(revived, consumeErrors=True).addCallback(lambda _: self._leftovers.begin(left))
 
     async def _revive(self, session: Session, *, recheck: bool) -> None:
         try:
@@ -143,10 +153,12 @@ class Engine:
         self._stopping = True
         if self._retry is not None and self._retry.active():
             self._retry.cancel()
+        left = Deferred.fromCoroutine(self._leftovers.stop())
         sessions = list(self._alive)
         ended = await DeferredList(
             [Deferred.fromCoroutine(s.shut_down()) for s in sessions], consumeErrors=True
         )
+        await left
         self._sessions.clear()
         self._alive.clear()
         results: list[Any] = [result for _, result in ended]
@@ -271,46 +283,12 @@ class Engine:
             return
         await session.restorer.loaded(torrent)
         await session.check_paths(torrent)
-        relative = await session.files_of(torrent)
+        deletion = Deletion(torrent.save_path, await session.files_of(torrent))
         # before anything is changed: the files of some may not be known
-        await self._files_near(torrent)
-        await session.remove(torrent)
-        keep = await self._files_near(torrent)
-        await session.delete_files(torrent, relative, keep)
-
-    async def _files_near(self, torrent: Torrent) -> frozenset[str]:
-        """
-        Absolute paths of the files of all other torrents whose payload touches that of this one.
-
-        :raises FilesInUse, Loading: if those of one are not known, or not yet.
-        """
-        here = torrent.content_path
-        near = [
-            (session, other)
-            for session in self._sessions.values()
-            for other in session.torrents
-            if here and other.content_path and other is not torrent and _touch(here, other.content_path)
-        ]
-        paths: list[str] = []
-        for session, other in near:
-            base = other.save_path.rstrip("/")
-            paths.extend(f"{base}/{path}" for path in await self._files_of(session, other))
-        return frozenset(paths)
-
-    @staticmethod
-    async def _files_of(session: Session, torrent: Torrent) -> list[str]:
-        try:
-            await session.restorer.loaded(torrent)
-        except TorrentNotFound:
-            return []
-        except CommandError as error:
-            if error is not torrent.fault:
-                raise
-            raise FilesInUse(
-                f"torrent {torrent.infohash} has payload there too, but can't be loaded: {error.message}",
-                field="delete_files",
-            ) from None
-        return await session.files_of(torrent)
+        await self._leftovers.files_near(deletion, besides=torrent)
+        deletion_id = await session.remove(torrent, deletion if deletion.files else None)
+        deletion = msgspec.structs.replace(deletion, id=deletion_id or 0)
+        await self._leftovers.delete(deletion, partial(session.delete_files, torrent))
 
     # -- health ----------------------------------------------------------
 
@@ -335,7 +313,3 @@ class Engine:
     def loading(self) -> int:
         """How many torrents are still to be loaded."""
         return sum(len(s.restorer.loader) for s in self._sessions.values())
-
-
-def _touch(a: str, b: str) -> bool:
-    return a == b or a.startswith(b + "/") or b.startswith(a + "/")

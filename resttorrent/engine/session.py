@@ -21,6 +21,7 @@ from ..errors import (
     TorrentExists,
     TorrentNotFound,
 )
+from ..store.records import Deletion
 from .catalogue import Catalogue
 from .confinement import Confinement
 from .fields import Row, initial_row, pack_row
@@ -398,17 +399,48 @@ class Session:
         with not_gone(torrent):
             handle.connect_peer((address, port))
 
-    async def remove(self, torrent: Torrent) -> None:
-        """Forget a torrent, and wait until libtorrent has let go of its files; payload stays."""
+    async def remove(self, torrent: Torrent, deletion: Deletion | None = None) -> int | None:
+        """
+        Forget a torrent, and wait until libtorrent has let go of its files; payload stays.
+
+        :param deletion: its payload, which the store remembers if the torrent is removed.
+        :return: the id that the store gave ``deletion``.
+        """
         await self.restorer.settled(torrent)
         if torrent not in self.torrents:
             raise TorrentNotFound(f"this session has no torrent {torrent.infohash}", field="infohash")
-        if not torrent.memory_only:
-            await self._shared.store.remove_torrent(self.options.id, torrent.infohash)
-        if torrent not in self.torrents:
+        deletion_id = await self._erase(torrent, deletion)
+        if deletion_id is None and torrent not in self.torrents:
             # another removal was quicker
             raise TorrentNotFound(f"this session has no torrent {torrent.infohash}", field="infohash")
-        await self._forget(torrent)
+        try:
+            await self._forget(torrent)
+        except (EngineError, EngineTimeout):
+            # libtorrent may have the files still: they stay
+            if deletion_id is not None:
+                await self._shared.store.deletion_done(deletion_id)
+            raise
+        return deletion_id
+
+    async def _erase(self, torrent: Torrent, deletion: Deletion | None) -> int | None:
+        store = self._shared.store
+        if not torrent.memory_only:
+            return await store.remove_torrent(self.options.id, torrent.infohash, deletion)
+        if deletion is None:
+            return None
+        try:
+            deletion_id = await store.add_deletion(deletion)
+            if deletion_id is not None and torrent not in self.torrents:
+                await store.deletion_done(deletion_id)
+                return None
+        except CommandError as error:
+            # such a torrent needs no store: it is removed all the same
+            self.log.warn(
+                "the deletion of {infohash} was not stored: {error}",
+                infohash=torrent.infohash, error=error.message,
+            )  # fmt: skip
+            return None
+        return deletion_id
 
     async def _forget(self, torrent: Torrent) -> None:
         # out of sight first: the same torrent may be added again while libtorrent still closes files

@@ -48,6 +48,19 @@ class TorrentRecord(Struct, frozen=True, gc=False):
     row: bytes | None
 
 
+class Deletion(Struct, frozen=True):
+    """
+    Payload of a removed torrent that is to be deleted.
+
+    :ivar save_path: absolute; :ivar files: paths below it.
+    :ivar id: the store's, 0 for one that it doesn't have.
+    """
+
+    save_path: str
+    files: list[str]
+    id: int = 0
+
+
 class TorrentBlobs(Struct, frozen=True, gc=False):
     """
     What libtorrent needs to load a torrent.

@@ -9,8 +9,10 @@ import json
 import sqlite3
 from collections.abc import Sequence
 
+import msgspec
+
 from resttorrent.errors import SessionNotFound, TorrentExists
-from resttorrent.store.records import SessionRecord, TorrentBlobs, TorrentRecord
+from resttorrent.store.records import Deletion, SessionRecord, TorrentBlobs, TorrentRecord
 
 _TORRENT_COLUMNS = (
     "session_id, infohash, infohash_v1, infohash_v2, magnet, save_path, storage_mode, "
@@ -70,8 +72,30 @@ def add_torrent(db: sqlite3.Connection, record: TorrentRecord, metainfo: bytes |
         db.execute("INSERT INTO metainfo (torrent, data) VALUES (?, ?)", (number, metainfo))
 
 
-def remove_torrent(db: sqlite3.Connection, session_id: str, infohash: str) -> None:
-    db.execute("DELETE FROM torrents WHERE session_id = ? AND infohash = ?", (session_id, infohash))
+def remove_torrent(
+    db: sqlite3.Connection, session_id: str, infohash: str, deletion: Deletion | None
+) -> int | None:
+    """The id of the deletion; ``None`` without one, or if there was no such torrent."""
+    found = db.execute(
+        "DELETE FROM torrents WHERE session_id = ? AND infohash = ?", (session_id, infohash)
+    ).rowcount
+    return add_deletion(db, deletion) if found and deletion is not None else None
+
+
+def add_deletion(db: sqlite3.Connection, deletion: Deletion) -> int | None:
+    return db.execute(
+        "INSERT INTO deletions (save_path, files) VALUES (?, ?)",
+        (deletion.save_path, msgspec.msgpack.encode(deletion.files)),
+    ).lastrowid
+
+
+def deletions(db: sqlite3.Connection) -> list[Deletion]:
+    rows = db.execute("SELECT save_path, files, id FROM deletions ORDER BY id")
+    return [Deletion(path, msgspec.msgpack.decode(files, type=list[str]), id_) for path, files, id_ in rows]
+
+
+def deletion_done(db: sqlite3.Connection, deletion_id: int) -> None:
+    db.execute("DELETE FROM deletions WHERE id = ?", (deletion_id,))
 
 
 def set_stopped(

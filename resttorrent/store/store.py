@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 from resttorrent.store import statements
 from resttorrent.store.database import Database, OpenReport
 from resttorrent.store.opening import Durability
-from resttorrent.store.records import SessionRecord, TorrentBlobs, TorrentRecord
+from resttorrent.store.records import Deletion, SessionRecord, TorrentBlobs, TorrentRecord
 from resttorrent.store.thread import Reactor, StoreThread
 
 
@@ -90,8 +90,25 @@ class Store:
         """
         return self._thread.write(statements.add_torrent, record, metainfo)
 
-    def remove_torrent(self, session_id: str, infohash: str) -> Deferred[None]:
-        return self._thread.write(statements.remove_torrent, session_id, infohash)
+    def remove_torrent(
+        self, session_id: str, infohash: str, deletion: Deletion | None = None
+    ) -> Deferred[int | None]:
+        """
+        :param deletion: its payload, if that is to be deleted; remembered until ``deletion_done``.
+        :return: the id of ``deletion``; ``None`` without one, or if there was no such torrent.
+        """
+        return self._thread.write(statements.remove_torrent, session_id, infohash, deletion)
+
+    def add_deletion(self, deletion: Deletion) -> Deferred[int | None]:
+        """Remember the payload of a torrent that isn't in the store; its id."""
+        return self._thread.write(statements.add_deletion, deletion)
+
+    def deletions(self) -> Deferred[list[Deletion]]:
+        """Payload that is still to be deleted, the oldest first."""
+        return self._thread.read(statements.deletions)
+
+    def deletion_done(self, deletion_id: int) -> Deferred[None]:
+        return self._thread.write(statements.deletion_done, deletion_id)
 
     def set_stopped(self, session_id: str, infohash: str, stopped: bool, row: bytes | None) -> Deferred[None]:
         """``row=None`` leaves the stored row as it is."""

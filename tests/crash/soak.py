@@ -27,6 +27,8 @@ LONGEST = 4.0
 SAVED_WITHIN = 3.0
 """Seconds after which a torrent that was seen complete must be stored so; it is saved at once."""
 UP_WITHIN = 5.0
+DELETED_WITHIN = 5.0
+"""Seconds after a start in which files are deleted whose torrent's removal the kill cut short."""
 PAYLOADS = 13
 RATE = 300_000
 
@@ -38,7 +40,6 @@ class Round:
 
     :ivar faults: what should not be; sentences.
     :ivar damaged: how many complete torrents were damaged to see whether they are checked again.
-    :ivar left_behind: torrents whose removal was not answered, that are gone, and whose files are not.
     """
 
     faults: list[str] = field(default_factory=list)
@@ -50,15 +51,13 @@ class Round:
     sessions: int = 0
     complete: int = 0
     damaged: int = 0
-    left_behind: int = 0
     up: float = 0.0
 
     def __str__(self) -> str:
         again = "" if self.killed_again is None else f" and {self.killed_again:.2f} s into the next start"
-        left = f", {self.left_behind} left files behind" if self.left_behind else ""
         return (
-            f"killed after {self.lived:.2f} s{again}; {self.answers} changes answered, {self.open} open"
-            f"{left}; up in {self.up:.2f} s with {self.torrents} torrents in {self.sessions} sessions, "
+            f"killed after {self.lived:.2f} s{again}; {self.answers} changes answered, {self.open} open; "
+            f"up in {self.up:.2f} s with {self.torrents} torrents in {self.sessions} sessions, "
             f"{self.complete} complete, {self.damaged} damaged to see a recheck: "
             f"{'; '.join(self.faults) or 'ok'}"
         )
@@ -224,18 +223,27 @@ class Ordeal:
             for key, row in shown.rows.items()
             if row["state"] in ("error", "missing_files")
         ]
-        result.faults += self._files_at_fault(shown, result)
+        result.faults += self._files_at_fault(shown)
         result.faults += self._log_at_fault()
         result.torrents, result.sessions = len(shown.rows), len(shown.found.ports)
         return shown.found
 
-    def _files_at_fault(self, shown: Restarted, result: Round) -> list[str]:
-        result.left_behind = sum(
-            key not in shown.rows and any(path.exists() for path in files)
-            for key, files in self._journal.deleting.items()
-        )
+    def _files_at_fault(self, shown: Restarted) -> list[str]:
         faults = [f"{path} should be deleted" for path in sorted(self._journal.deleted) if path.exists()]
+        # what the last process left is deleted in the background
+        deadline = time.monotonic() + DELETED_WITHIN
+        while (left := self._left_behind(shown)) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        faults += [f"{key} is gone, but left files behind" for key in left]
         return faults + [f"{path} was not to be touched" for path in differing(self._journal.kept)]
+
+    def _left_behind(self, shown: Restarted) -> list[Key]:
+        """Torrents whose removal was not answered, that are gone, and whose files are not."""
+        return [
+            key
+            for key, files in self._journal.deleting.items()
+            if key not in shown.rows and any(path.exists() for path in files)
+        ]
 
     def _log_at_fault(self) -> list[str]:
         seen, self._tracebacks = self._tracebacks, len(self.daemon.tracebacks())

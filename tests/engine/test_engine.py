@@ -2,21 +2,26 @@
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 
 from resttorrent.engine.engine import RETRY_BIND
+from resttorrent.engine.leftovers import RETRY
 from resttorrent.engine.session import SAVE_TIMEOUT, Session
 from resttorrent.engine.shared import SessionOptions
 from resttorrent.engine.torrent import Torrent
 from resttorrent.errors import (
     EngineError,
+    EngineTimeout,
     FilesInUse,
+    Loading,
+    PathOutsideRoots,
     PortInUse,
     SessionIsMemoryOnly,
     SessionNotFound,
     StateDiskFull,
     Stopping,
 )
+from resttorrent.store.records import Deletion
 from tests.harness import make_torrent, write_files
 from tests.swarm.network import free_ports, hold, release
 
@@ -192,6 +197,153 @@ class StoppingTests(EngineCase):
     async def test_nothing_is_made_afterwards(self) -> None:
         await self.engine.stop()
         await self.fails(self.make_session(), Stopping)
+
+
+class LeftoverTests(EngineCase):
+    """Payload that is to be deleted, and what comes between."""
+
+    async def seeding(self, session: Session, *names: str) -> Torrent:
+        write_files(self.root / "payload", dict.fromkeys(names, 40_000))
+        torrent = await self.add(session, make_torrent(self.root / "payload"), stopped=False)
+        await self.until(lambda: self.state(session, torrent.infohash) == "seeding")
+        return torrent
+
+    async def cut_short(self, session: Session, torrent: Torrent) -> None:
+        """Remove it as a process does that dies before its first file is deleted."""
+        self.patch(session, "delete_files", lambda *args: Deferred())
+        Deferred.fromCoroutine(self.engine.remove_torrent(session, torrent, delete_files=True))
+        await self.until(lambda: torrent not in session.torrents and torrent.handle is None)
+        await self.until(lambda: not len(session._link._removing))
+
+    def there(self) -> list[str]:
+        return sorted(path.name for path in (self.root / "payload").glob("*"))
+
+    async def until_nothing_is_left(self) -> None:
+        while await self.store.deletions():
+            await self.store.setting("any")
+
+    async def test_nothing_is_left_of_a_whole_removal(self) -> None:
+        for memory_only in (False, True):
+            session = await self.make_session(memory_only=memory_only)
+            self.memory_only = memory_only
+            torrent = await self.seeding(session, "a", "b")
+            await self.engine.remove_torrent(session, torrent, delete_files=True)
+            self.assertFalse((self.root / "payload").exists())
+            self.assertEqual(await self.store.deletions(), [])
+        self.assertEqual(self.store.count("add_deletion"), 1)
+
+    async def test_next_process_deletes(self) -> None:
+        """All but what another torrent uses: one that was there, and one that was added meanwhile."""
+        session = await self.make_session()
+        shared = await self.seeding(session, "a", "b")
+        torrent = await self.seeding(session, "c")
+        await self.cut_short(session, torrent)
+        (left,) = await self.store.deletions()
+        self.assertEqual(
+            (left.save_path, sorted(left.files)), (str(self.root), [f"payload/{n}" for n in "abc"])
+        )
+        self.assertEqual(self.there(), ["a", "b", "c"])
+        session = await self.restart(clean=False)
+        self.assertIn(shared.infohash, session.table)
+        await self.until_nothing_is_left()
+        self.assertEqual(self.there(), ["a", "b"])
+
+    async def test_memory_only(self) -> None:
+        lasting = await self.make_session()
+        session = await self.make_session(memory_only=True)
+        self.memory_only = True
+        await self.cut_short(session, await self.seeding(session, "a"))
+        await self.restart(clean=False)
+        await self.until_nothing_is_left()
+        self.assertFalse((self.root / "payload").exists())
+        self.assertEqual([session.options.id for session in self.engine], [lasting.options.id])
+
+    async def test_memory_only_needs_no_store(self) -> None:
+        self.memory_only = True
+        session = await self.make_session()
+        torrent = await self.seeding(session, "a")
+        self.store.failing["add_deletion"] = StateDiskFull("full")
+        await self.engine.remove_torrent(session, torrent, delete_files=True)
+        self.assertFalse((self.root / "payload").exists())
+
+    async def test_session_that_is_gone(self) -> None:
+        """Its thread has ended; the files go all the same."""
+        session = await self.make_session()
+        torrent = await self.seeding(session, "a")
+        self.patch(session, "delete_files", lambda *args: fail(Stopping("the session is closed")))
+        await self.engine.remove_torrent(session, torrent, delete_files=True)
+        self.assertFalse((self.root / "payload").exists())
+        self.assertEqual(await self.store.deletions(), [])
+
+    async def test_what_fails_for_ever_is_tried_once(self) -> None:
+        session = await self.make_session()
+        for error in (PathOutsideRoots("a link"), EngineError("refused")):
+            torrent = await self.seeding(session, "a")
+            self.patch(session, "delete_files", lambda *args, error=error: fail(error))
+            await self.fails(self.engine.remove_torrent(session, torrent, delete_files=True), type(error))
+            self.assertEqual(await self.store.deletions(), [])
+        await self.store.add_deletion(Deletion("/", ["etc/x"]))
+        await self.restart()
+        await self.until_nothing_is_left()
+
+    async def test_files_that_libtorrent_may_still_have(self) -> None:
+        session = await self.make_session()
+        torrent = await self.seeding(session, "a")
+        self.patch(session._link, "remove", lambda handle: fail(EngineTimeout("no answer")))
+        await self.fails(self.engine.remove_torrent(session, torrent, delete_files=True), EngineTimeout)
+        self.assertEqual(self.there(), ["a"])
+        self.assertEqual(await self.store.deletions(), [])
+
+    async def test_files_of_one_that_is_not_loaded(self) -> None:
+        """They may be the same, so it waits."""
+        write_files(self.root / "payload", {"a": 40_000})
+        await self.store.add_deletion(Deletion(str(self.root), ["payload/a"]))
+        await self.engine.stop()
+        self.engine = self.make_engine()
+        trials = []
+
+        async def files_near(deletion: Deletion) -> frozenset[str]:
+            trials.append(deletion)
+            if len(trials) == 1:
+                raise Loading("wait")
+            return frozenset()
+
+        self.patch(self.engine._leftovers, "files_near", files_near)
+        await self.engine.start(clean=True)
+        await self.until(lambda: self.engine._leftovers._retry is not None)
+        self.assertEqual(self.there(), ["a"])
+        self.timers.clock.advance(RETRY)
+        await self.until_nothing_is_left()
+        self.assertEqual((len(trials), self.there()), (2, []))
+
+    async def test_end_that_could_not_be_stored(self) -> None:
+        """Stored later, so that the next start does not delete what came there since."""
+        session = await self.make_session()
+        torrent = await self.seeding(session, "a")
+        self.store.failing["deletion_done"] = StateDiskFull("full")
+        await self.engine.remove_torrent(session, torrent, delete_files=True)
+        self.assertEqual(len(await self.store.deletions()), 1)
+        del self.store.failing["deletion_done"]
+        self.timers.clock.advance(RETRY)
+        await self.until_nothing_is_left()
+
+    async def test_stop_in_the_middle(self) -> None:
+        """Sessions that have ended show no torrents, but their files stay; the next process goes on."""
+        session = await self.make_session()
+        shared = await self.seeding(session, "a")
+        await self.cut_short(session, await self.seeding(session, "b"))
+        await self.engine.stop()
+        self.engine = self.make_engine()
+        self.store.gates["blobs"] = Deferred()
+        await self.engine.start(clean=True)
+        await self.engine.stop()
+        self.store.gates.pop("blobs").callback(None)
+        self.assertEqual(self.there(), ["a", "b"])
+        self.assertEqual(len(await self.store.deletions()), 1)
+        session = await self.restart()
+        await self.until_nothing_is_left()
+        self.assertEqual((self.there(), len(session.torrents)), (["a"], 1))
+        self.assertIn(shared.infohash, session.table)
 
 
 class SharingTests(EngineCase):

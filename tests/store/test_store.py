@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
 from resttorrent.errors import SessionNotFound, TorrentExists
-from resttorrent.store.records import TorrentBlobs
+from resttorrent.store.records import Deletion, TorrentBlobs
 from resttorrent.store.store import Store
 from tests.store.support import SESSION, infohash, session_record, torrent_record
 
@@ -101,6 +101,26 @@ class StoreTests(StoreContract, TestCase):
         await store.remove_torrent(SESSION, infohash(1))
         self.assertEqual(await store.torrents(SESSION), [torrent_record(2)])
         self.assertEqual(list(await store.blobs(SESSION, [infohash(1), infohash(2)])), [infohash(2)])
+
+    async def test_remove_with_payload(self) -> None:
+        store = await self.open()
+        payload = Deletion("/d", ["a", "T/ü", "T/" + "x" * 300])
+        for number in (1, 2):
+            await store.add_torrent(torrent_record(number), b"meta")
+        first = await store.remove_torrent(SESSION, infohash(1), payload)
+        # the second finds no torrent, so that there is nothing to delete
+        self.assertIsNone(await store.remove_torrent(SESSION, infohash(1), payload))
+        self.assertIsNone(await store.remove_torrent(SESSION, infohash(2)))
+        second = await store.add_deletion(Deletion("/e", []))
+        assert first is not None and second is not None
+        self.assertEqual(
+            await store.deletions(), [Deletion("/d", payload.files, first), Deletion("/e", [], second)]
+        )
+        for _ in range(2):
+            await store.deletion_done(second)
+        self.assertEqual([deletion.id for deletion in await store.deletions()], [first])
+        third = await store.add_deletion(payload)
+        self.assertNotIn(third, (first, second))
 
     async def test_late_writes_resurrect_nothing(self) -> None:
         store = await self.open()
@@ -202,6 +222,10 @@ class RestartTests(TestCase):
                 await store.add_session(session_record())
                 await store.add_torrent(torrent_record(1), b"meta")
                 await store.save_resume(SESSION, infohash(1), b"resume", b"row", True)
+                await store.add_torrent(torrent_record(2), None)
+                await store.remove_torrent(SESSION, infohash(2), Deletion("/d", ["a"]))
+            ((_, files),) = [(d.save_path, d.files) for d in await store.deletions()]
+            self.assertEqual(files, ["a"])
             self.assertEqual(await store.sessions(), [session_record()])
             self.assertEqual(await store.torrents(SESSION), [torrent_record(1, row=b"row", done=True)])
             blobs = await store.blobs(SESSION, [infohash(1)])

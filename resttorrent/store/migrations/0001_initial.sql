@@ -47,6 +47,13 @@ CREATE TABLE resume (
     data BLOB NOT NULL
 );
 
+-- Payload of removed torrents that is still to be deleted.
+CREATE TABLE deletions (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, -- never used twice: who is late with the end of one ends no other
+    save_path TEXT NOT NULL,
+    files BLOB NOT NULL                  -- a MessagePack array of paths below it
+);
+
 CREATE TABLE settings (
     name TEXT PRIMARY KEY,
     value NOT NULL

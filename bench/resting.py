@@ -51,6 +51,8 @@ def idle(workshop: Workshop) -> None:
     before, began = cpu_seconds(pid), time.monotonic()
     time.sleep(seconds)
     share = (cpu_seconds(pid) - before) / (time.monotonic() - began)
+    # a connection that is silent for a minute is closed
+    loaded.reconnect()
     workshop.figures.add("idle", "CPU", share * 100, "% of a core", at_most=0.1, note=f"over {seconds:g} s")
 
 

@@ -7,7 +7,7 @@ answered when the table shows it. What happens by itself is ``upkeep``'s, what w
 
 from collections.abc import Iterator, Sequence
 
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.defer import TimeoutError as OutOfTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -18,14 +18,14 @@ from ..errors import (
     EngineTimeout,
     SessionNotFound,
     Stopping,
-    TorrentExists,
     TorrentNotFound,
 )
 from ..store.records import Deletion
 from .catalogue import Catalogue
 from .confinement import Confinement
-from .fields import Row, initial_row, pack_row
+from .fields import Row
 from .link import Link
+from .membership import Membership
 from .pace import on_end
 from .peers import Peer, peers_of
 from .profile import STOP_TRACKER_TIMEOUT
@@ -77,6 +77,9 @@ class Session:
         self._upkeep = Upkeep(*parts)
         self.refresher = self._upkeep.refresher
         self.restorer = Restorer(*parts)
+        self._membership = Membership(
+            *parts, self.refresher, closing=lambda: self.closing, leaving=self._expect_announce
+        )
         self._peers = Memo(shared.reactor.seconds, PEERS_LIFETIME)
         self._opened: Deferred[None] | None = Deferred()
         self._begun = False
@@ -288,85 +291,9 @@ class Session:
     # -- changing --------------------------------------------------------
 
     async def add(self, addition: Addition) -> Torrent:
-        """
-        Add a torrent; answers when libtorrent has taken it, the store has committed it and the table shows
-        it.
-
-        :raises PathOutsideRoots: if a link leads its files out of the roots.
-        :raises TorrentExists: if the session has it; whatever is raised, nothing is left of the torrent.
-        """
+        """Add a torrent; see ``Membership.add``."""
         await self._until_open()
-        metainfo = addition.metainfo
-        await self._confinement.check(addition.save_path, metainfo.params.ti)
-        torrent = self._admit(addition)
-        torrent.configure(metainfo.params)
-        row = initial_row(torrent, total=metainfo.total, total_wanted=metainfo.total)
-        stored: Deferred[None] | None = None
-        if not torrent.memory_only:
-            record = torrent.record(self.options.id, pack_row(row))
-            stored = self._shared.store.add_torrent(record, metainfo.data)
-        taken = maybeDeferred(self._link.add, metainfo.params)
-        shown = self.refresher.fresh()
-        # all were asked; how each ended must be known before anything is undone
-        failed: Exception | None = None
-        try:
-            self.torrents.loaded(torrent, await taken)
-        except Exception as error:
-            failed = error
-        if stored is not None:
-            try:
-                await stored
-            except Exception as error:
-                failed, stored = failed or error, None
-        try:
-            await shown
-        except Exception as error:
-            failed = failed or error
-        if failed is None and self.closing:
-            failed = Stopping("the session is being closed")
-        if failed is not None:
-            await self._undo_add(torrent, was_stored=stored is not None)
-            raise failed
-        return torrent
-
-    def _admit(self, addition: Addition) -> Torrent:
-        if self.closing:
-            raise Stopping("the session is being closed")
-        metainfo = addition.metainfo
-        identity = metainfo.identity
-        if self.torrents.of_identity(identity) is not None:
-            raise TorrentExists(f"torrent {identity.key} is in this session already", field="infohash")
-        torrent = Torrent(
-            identity.key,
-            identity,
-            save_path=addition.save_path,
-            storage_mode=addition.storage_mode,
-            stopped=addition.stopped,
-            memory_only=addition.memory_only,
-            added_time=int(self._shared.now()),
-            magnet=metainfo.magnet,
-            name=metainfo.name,
-            top=metainfo.top,
-        )
-        self.torrents.add(torrent)
-        return torrent
-
-    async def _undo_add(self, torrent: Torrent, *, was_stored: bool) -> None:
-        """Take back an addition; what can't be is logged, for its caller hears of the first error."""
-        try:
-            if was_stored:
-                await self._shared.store.remove_torrent(self.options.id, torrent.infohash)
-        except CommandError as error:
-            self.log.error(
-                "torrent {infohash} was not added but may come back at the next start: {error}",
-                infohash=torrent.infohash, error=error.message,
-            )  # fmt: skip
-        try:
-            await self._forget(torrent)
-        except CommandError as error:
-            self.log.warn(
-                "undoing the addition of {infohash}: {error}", infohash=torrent.infohash, error=error.message
-            )
+        return await self._membership.add(addition)
 
     async def set_stopped(self, torrent: Torrent, stopped: bool) -> None:
         """
@@ -400,60 +327,9 @@ class Session:
             handle.connect_peer((address, port))
 
     async def remove(self, torrent: Torrent, deletion: Deletion | None = None) -> int | None:
-        """
-        Forget a torrent, and wait until libtorrent has let go of its files; payload stays.
-
-        :param deletion: its payload, which the store remembers if the torrent is removed.
-        :return: the id that the store gave ``deletion``.
-        """
+        """Forget a torrent; see ``Membership.remove``."""
         await self.restorer.settled(torrent)
-        if torrent not in self.torrents:
-            raise TorrentNotFound(f"this session has no torrent {torrent.infohash}", field="infohash")
-        deletion_id = await self._erase(torrent, deletion)
-        if deletion_id is None and torrent not in self.torrents:
-            # another removal was quicker
-            raise TorrentNotFound(f"this session has no torrent {torrent.infohash}", field="infohash")
-        try:
-            await self._forget(torrent)
-        except (EngineError, EngineTimeout):
-            # libtorrent may have the files still: they stay
-            if deletion_id is not None:
-                await self._shared.store.deletion_done(deletion_id)
-            raise
-        return deletion_id
-
-    async def _erase(self, torrent: Torrent, deletion: Deletion | None) -> int | None:
-        store = self._shared.store
-        if not torrent.memory_only:
-            return await store.remove_torrent(self.options.id, torrent.infohash, deletion)
-        if deletion is None:
-            return None
-        try:
-            deletion_id = await store.add_deletion(deletion)
-            if deletion_id is not None and torrent not in self.torrents:
-                await store.deletion_done(deletion_id)
-                return None
-        except CommandError as error:
-            # such a torrent needs no store: it is removed all the same
-            self.log.warn(
-                "the deletion of {infohash} was not stored: {error}",
-                infohash=torrent.infohash, error=error.message,
-            )  # fmt: skip
-            return None
-        return deletion_id
-
-    async def _forget(self, torrent: Torrent) -> None:
-        # out of sight first: the same torrent may be added again while libtorrent still closes files
-        if torrent in self.torrents:
-            self.torrents.remove(torrent)
-            self.table.remove(torrent.infohash)
-        self._expect_announce(torrent)
-        handle, torrent.handle = torrent.handle, None
-        if handle is not None:
-            try:
-                await self._link.remove(handle)
-            finally:
-                self.torrents.forget_handle(handle)
+        return await self._membership.remove(torrent, deletion)
 
     async def delete_files(self, torrent: Torrent, relative: Sequence[str], keep: frozenset[str]) -> None:
         """

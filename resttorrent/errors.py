@@ -9,6 +9,10 @@ item.
 from typing import ClassVar
 
 
+class StartFailed(Exception):
+    """The daemon can't start; the message is one line for people, without the program's name."""
+
+
 class CommandError(Exception):
     """A command that could not be done; nothing was changed."""
 

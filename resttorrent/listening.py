@@ -13,7 +13,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.python.failure import Failure
 
-from .startup import StartFailed
+from .errors import StartFailed
 
 LISTENING = "listening.json"
 

@@ -21,12 +21,12 @@ from .commands.registry import Registry
 from .engine.engine import Engine, Reason
 from .engine.pace import Pace
 from .engine.shared import Shared
+from .errors import StartFailed
 from .fetch import Fetcher
 from .listening import describe, listen_all, remove_listening_json, write_listening_json
 from .paths import Roots
 from .rest.site import build_site
 from .settings import Settings
-from .startup import StartFailed
 from .store.refusals import StoreRefusal
 from .store.revisions import Revisions
 from .store.store import Store

@@ -20,6 +20,7 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from .errors import StartFailed
 from .printable import one_line
 from .settings import Settings
 from .signals import Stopper
@@ -28,10 +29,6 @@ from .start_report import StartReport
 # Seconds that an orderly stop after a failure may take, its own timeouts included, before the kernel ends it.
 STOP_LIMIT = 90
 OLDEST_LIBTORRENT = (2, 1, 1)
-
-
-class StartFailed(Exception):
-    """The daemon can't start; the message is one line for people, without the program's name."""
 
 
 class Startable(Protocol):

@@ -16,13 +16,14 @@ from twisted.python import usage
 from twisted.python.components import Componentized
 
 from ._version import __version__
+from .errors import StartFailed
 from .logs import twistd_observer
 from .options import OPTIONS, Option, OptionError, explain_usage, resolve
 from .pid_file import remove_if_stale
 from .settings import Settings
 from .signals import Stopper
 from .start_report import StartReport
-from .startup import Ending, StartFailed, StartGuard, leave, load_service
+from .startup import Ending, StartGuard, leave, load_service
 
 
 class Options(usage.Options):

@@ -17,9 +17,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
 
+from resttorrent.errors import StartFailed
 from resttorrent.listening import listen_all, remove_listening_json, write_listening_json
 from resttorrent.settings import Settings
-from resttorrent.startup import StartFailed
 
 
 class StandIn(Service):

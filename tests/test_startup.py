@@ -12,13 +12,13 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from resttorrent.errors import StartFailed
 from resttorrent.settings import Settings
 from resttorrent.signals import ECHO, Stopper
 from resttorrent.start_report import StartReport
 from resttorrent.startup import (
     STOP_LIMIT,
     Ending,
-    StartFailed,
     StartGuard,
     leave,
     load_service,

@@ -21,11 +21,11 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger, globalLogBeginner
 from twisted.python.failure import Failure
 
-from ..errors import CommandError, Stopping, Unhealthy
+from ..errors import CommandError, StartFailed, Stopping, Unhealthy
 from ..logs import stream_observer
 from ..options import OptionError, settings_from
 from ..settings import Settings
-from ..startup import STOP_LIMIT, StartFailed, load_service
+from ..startup import STOP_LIMIT, load_service
 from .channel import Outgoing, deliver
 from .incoming import Incoming
 

@@ -1,6 +1,7 @@
 """One session, with a real libtorrent on loopback: adding, changing, closing, and what goes wrong."""
 
 import socket
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +178,7 @@ class ChangingTests(EngineCase):
         """Pauses, resumes and removals of one torrent: one removal wins, whoever comes late hears 404."""
         session = await self.make_session()
         torrent = await self.add(session, 1)
-        work = [session.set_stopped(torrent, n % 2 == 0) for n in range(6)]
+        work: list[Coroutine[Any, Any, object]] = [session.set_stopped(torrent, n % 2 == 0) for n in range(6)]
         work += [session.remove(torrent) for _ in range(3)]
         work += [session.set_stopped(torrent, n % 2 == 0) for n in range(6)]
         results = await outcomes(work)

@@ -11,8 +11,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from resttorrent.errors import StartFailed
 from resttorrent.settings import Settings
-from resttorrent.startup import StartFailed
 from resttorrent.wsgi.application import Application
 from resttorrent.wsgi.host import Host
 from tests.harness import until

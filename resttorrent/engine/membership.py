@@ -11,17 +11,14 @@ from twisted.logger import Logger
 
 from ..errors import CommandError, EngineError, EngineTimeout, Stopping, TorrentExists, TorrentNotFound
 from ..store.records import Deletion
-from .catalogue import Catalogue
-from .confinement import Confinement
 from .fields import initial_row, pack_row
-from .link import Link
+from .parts import Parts, Piece
 from .refresh import Refresher
-from .shared import Addition, Shared
-from .table import StatusTable
+from .shared import Addition
 from .torrent import Torrent
 
 
-class Membership:
+class Membership(Piece):
     """
     Adds torrents to one session, and removes them.
 
@@ -33,23 +30,13 @@ class Membership:
 
     def __init__(
         self,
-        session_id: str,
-        shared: Shared,
-        link: Link,
-        confinement: Confinement,
-        table: StatusTable,
-        torrents: Catalogue,
+        parts: Parts,
         refresher: Refresher,
         *,
         closing: Callable[[], bool],
         leaving: Callable[[Torrent], None],
     ) -> None:
-        self._session_id = session_id
-        self._shared = shared
-        self._link = link
-        self._confinement = confinement
-        self._table = table
-        self._torrents = torrents
+        super().__init__(parts)
         self._refresher = refresher
         self._closing = closing
         self._leaving = leaving

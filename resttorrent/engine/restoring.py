@@ -8,17 +8,13 @@ from twisted.logger import Logger
 
 from ..errors import CommandError, Loading, TorrentNotFound
 from ..store.records import TorrentBlobs, TorrentRecord
-from .catalogue import Catalogue
-from .confinement import Confinement
 from .fields import POSITION, initial_row, restate, unpack_row
-from .link import Link
 from .loading import Loader, parameters_of
-from .shared import Shared
-from .table import StatusTable
+from .parts import Parts, Piece
 from .torrent import Torrent
 
 
-class Restorer:
+class Restorer(Piece):
     """
     Lists and loads what the store has of a session.
 
@@ -27,23 +23,10 @@ class Restorer:
 
     log = Logger()
 
-    def __init__(
-        self,
-        session_id: str,
-        shared: Shared,
-        link: Link,
-        confinement: Confinement,
-        table: StatusTable,
-        torrents: Catalogue,
-    ) -> None:
-        self._session_id = session_id
-        self._shared = shared
-        self._link = link
-        self._table = table
-        self._torrents = torrents
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
         self._recheck = False
-        self._confinement = confinement
-        self.loader = Loader(shared.pace, self._blobs, self._start, self._could_not)
+        self.loader = Loader(self._shared.pace, self._blobs, self._start, self._could_not)
 
     def restore(self, record: TorrentRecord) -> None:
         """List a torrent as it was last seen."""

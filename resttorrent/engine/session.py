@@ -27,6 +27,7 @@ from .fields import Row
 from .link import Link
 from .membership import Membership
 from .pace import on_end
+from .parts import Parts
 from .peers import Peer, peers_of
 from .profile import STOP_TRACKER_TIMEOUT
 from .restoring import Restorer
@@ -73,12 +74,12 @@ class Session:
             dropped=self._on_dropped,
         )
         self._confinement = Confinement(shared.roots, self._link.worker)
-        parts = (options.id, shared, self._link, self._confinement, self.table, self.torrents)
-        self._upkeep = Upkeep(*parts)
+        parts = Parts(options.id, shared, self._link, self._confinement, self.table, self.torrents)
+        self._upkeep = Upkeep(parts)
         self.refresher = self._upkeep.refresher
-        self.restorer = Restorer(*parts)
+        self.restorer = Restorer(parts)
         self._membership = Membership(
-            *parts, self.refresher, closing=lambda: self.closing, leaving=self._expect_announce
+            parts, self.refresher, closing=lambda: self.closing, leaving=self._expect_announce
         )
         self._peers = Memo(shared.reactor.seconds, PEERS_LIFETIME)
         self._opened: Deferred[None] | None = Deferred()

@@ -17,14 +17,10 @@ from twisted.python.failure import Failure
 
 from ..errors import CommandError, Stopping, TorrentNotFound
 from .alerts import Handlers
-from .catalogue import Catalogue
-from .confinement import Confinement
 from .fields import read_row, restate
-from .link import Link
+from .parts import Parts, Piece
 from .refresh import Refresher
 from .saving import ResumeSaver
-from .shared import Shared
-from .table import StatusTable
 from .torrent import Torrent, not_gone
 
 LOOK_INTERVAL = 0.02
@@ -36,7 +32,7 @@ _MISSING = (
 )
 
 
-class Upkeep:
+class Upkeep(Piece):
     """
     What happens by itself in one session.
 
@@ -45,27 +41,14 @@ class Upkeep:
 
     log = Logger()
 
-    def __init__(
-        self,
-        session_id: str,
-        shared: Shared,
-        link: Link,
-        confinement: Confinement,
-        table: StatusTable,
-        torrents: Catalogue,
-    ) -> None:
-        self._session_id = session_id
-        self._shared = shared
-        self._link = link
-        self._confinement = confinement
-        self._table = table
-        self._torrents = torrents
-        self.refresher = Refresher(shared.reactor, link.post_updates, self._put)
-        self.saver = ResumeSaver(session_id, shared.store, table, self._kept)
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        self.refresher = Refresher(self._shared.reactor, self._link.post_updates, self._put)
+        self.saver = ResumeSaver(self._session_id, self._shared.store, self._table, self._kept)
         self._soon: IDelayedCall | None = None
         self._save_when_shown: set[Torrent] = set()
         self._next_look = 0.0
-        self._saved_rev = table.rev
+        self._saved_rev = self._table.rev
         self._seen: set[Torrent | None] | None = None
         self._look_again = False
         self._info_unstored: set[Torrent] = set()

@@ -12,6 +12,7 @@ from resttorrent.engine import upkeep
 from resttorrent.engine.catalogue import Catalogue
 from resttorrent.engine.fields import initial_row
 from resttorrent.engine.pace import Pace
+from resttorrent.engine.parts import Parts
 from resttorrent.engine.table import StatusTable
 from resttorrent.engine.upkeep import SAVE_INTERVAL, Upkeep
 from resttorrent.errors import PathOutsideRoots, StateDiskFull
@@ -65,7 +66,7 @@ class UpkeepTests(SynchronousTestCase):
             now=lambda: 0.0,
         )
         parts: Any = (self.link, self.confinement, self.table, self.torrents)
-        self.upkeep = Upkeep("s", shared, *parts)
+        self.upkeep = Upkeep(Parts("s", shared, *parts))
         # a status is a torrent and its state here
         self.patch(upkeep, "read_row", lambda status, made, now: initial_row(made, **status.values))
         self.made = torrent(stopped=False, done=True)

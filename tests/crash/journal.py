@@ -190,6 +190,10 @@ class Journal:
 
     def died(self) -> None:
         """The daemon is gone, and with it what was not to last."""
+        # one that goes with the process may be gone before its removal was heard of: its files stay then
+        self.deleting = {
+            key: files for key, files in self.deleting.items() if _lasting(self._torrents[key].settled)
+        }
         for fact in self._torrents.values():
             fact.settled = _lasting(fact.settled)
             fact.asked = [_lasting(state) for state in fact.asked]

@@ -1,0 +1,158 @@
+# mypy: disallow-untyped-calls=False, disallow-subclassing-any=False
+"""
+Engine.IO by WebSocket, on Autobahn: one packet a frame.
+
+Autobahn calls ``onConnect``, ``onOpen``, ``onMessage``, ``onClose``; the transport calls ``pauseProducing``
+and ``resumeProducing`` of the gate; a ``Connection`` calls ``write_frame``, ``drop``, ``stop_reading`` and
+``go_on_reading``.
+"""
+
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
+from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from .connection import Connection
+from .eio_server import Refused
+from .handshake import Handshake, query_of
+from .server import SocketServer
+
+_CLOSE_TIMEOUT = 5.0
+_OPEN_TIMEOUT = 10.0
+
+
+@implementer(IPushProducer)
+class Gate:
+    """Hears from the transport whether the client reads."""
+
+    __slots__ = ("_channel",)
+
+    def __init__(self, channel: "SocketProtocol") -> None:
+        self._channel = channel
+
+    def pauseProducing(self) -> None:
+        """Some 64 KiB wait; said again at each further write."""
+        self._channel.full()
+
+    def resumeProducing(self) -> None:
+        """All is out."""
+        self._channel.emptied()
+
+    def stopProducing(self) -> None:
+        """The connection is lost; ``onClose`` says so."""
+
+
+class SocketProtocol(WebSocketServerProtocol):
+    """One WebSocket; a ``connection.Channel``."""
+
+    log = Logger()
+    factory: "SocketFactory"
+    # a TCP or TLS transport; its interface says less than it can
+    transport: Any
+    _connection: Connection | None = None
+    _handshake: Handshake | None = None
+
+    # -- from Autobahn ---------------------------------------------------
+
+    def onConnect(self, request: ConnectionRequest) -> None:
+        """
+        Look at the opening handshake.
+
+        :raises ConnectionDeny: to answer it with an HTTP error.
+        """
+        peer = self.transport.getPeer()
+        address = getattr(peer, "host", None) or str(peer)
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        uri = self.http_request_uri.encode("latin-1", "replace")
+        self._handshake = Handshake(query_of(uri), headers, address)
+        try:
+            self._connection = self.factory.server.check(self._handshake, method="GET", websocket=True)
+        except Refused as refused:
+            raise ConnectionDeny(refused.status, str(refused)) from None
+
+    def onOpen(self) -> None:
+        """The WebSocket stands: begin a session by it, or offer it to one that polls."""
+        transport = self.transport
+        # the HTTP channel, which handed the transport over, is still registered
+        transport.unregisterProducer()
+        transport.registerProducer(Gate(self), True)
+        if self._connection is not None:
+            self._connection.open_channel(self)
+            return
+        assert self._handshake is not None
+        try:
+            self._connection = self.factory.server.open(self._handshake, self)
+        except Refused as refused:
+            self.sendClose(1013, str(refused))
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """A message came; text has been found to be UTF-8."""
+        if self._connection is not None:
+            try:
+                self._connection.receive(self, payload, binary=isBinary)
+            except Exception:
+                # Autobahn would close the connection and keep the reason to itself
+                self.log.failure("a message could not be handled")
+                self._connection.abort("an error")
+
+    def onClose(self, wasClean: bool, code: int, reason: str) -> None:
+        """The WebSocket is gone."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.lose_channel(self)
+
+    # -- from the transport ----------------------------------------------
+
+    def full(self) -> None:
+        if self._connection is not None:
+            self._connection.pause(self)
+
+    def emptied(self) -> None:
+        if self._connection is not None:
+            self._connection.resume(self)
+
+    # -- from the connection ---------------------------------------------
+
+    def write_frame(self, frame: bytes) -> None:
+        """Send a whole frame."""
+        if self.state == self.STATE_OPEN:
+            self.transport.write(frame)
+
+    def drop(self) -> None:
+        """Close it, once what was written is out; within 5 s."""
+        self.sendClose(1000)
+
+    def stop_reading(self) -> None:
+        """Read nothing more for now."""
+        self.transport.pauseProducing()
+
+    def go_on_reading(self) -> None:
+        """Read again."""
+        self.transport.resumeProducing()
+
+
+class SocketFactory(WebSocketServerFactory):
+    """Makes the protocols of one server."""
+
+    # Twisted declares a function
+    protocol = SocketProtocol  # type: ignore[assignment]
+
+    def __init__(self, server: SocketServer, reactor: IReactorTime) -> None:
+        super().__init__(server="RestTorrent", reactor=reactor)
+        self.server = server
+        most: Any = server.engines.limits.max_frame
+        self.setProtocolOptions(
+            versions=[13],
+            webStatus=False,
+            maxFramePayloadSize=most,
+            maxMessagePayloadSize=most,
+            autoFragmentSize=0,
+            # Engine.IO has its own heartbeat
+            autoPingInterval=0,
+            openHandshakeTimeout=_OPEN_TIMEOUT,
+            closeHandshakeTimeout=_CLOSE_TIMEOUT,
+            tcpNoDelay=True,
+        )

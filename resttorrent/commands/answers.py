@@ -5,6 +5,8 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
+from ..engine.feeds import Feed
+
 A = TypeVar("A", bound="Answer", covariant=True)
 
 
@@ -33,3 +35,10 @@ class Tagged(Generic[A]):
 
     answer: A
     etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """A subscription: a door shows its feed's opening, then what it takes from it, until it stops it."""
+
+    feed: Feed

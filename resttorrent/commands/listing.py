@@ -1,8 +1,9 @@
 """Parameters and answers of lists and deltas: which fields, which rows, in what order, since when."""
 
 import difflib
+import json
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -10,7 +11,7 @@ from ..engine.fields import NAMES, STATES
 from ..engine.views import Selection, hash_text
 from ..errors import BadParameter
 from .answers import Answer
-from .parameters import Kind, Words, integer, parse_words
+from .parameters import Kind, Words, integer, parse_text, parse_words
 
 MAX_REVISION = 2**53 - 1
 Fields = Annotated[
@@ -23,6 +24,34 @@ Fields = Annotated[
     ),
 ]
 States = Words
+
+
+def parse_filter(raw: object) -> tuple[str, ...]:
+    """The states in ``{"state": …}``, one word, several between commas or a list; or that as JSON text."""
+    if isinstance(raw, str):
+        raw = json.loads(parse_text(raw))
+    if not isinstance(raw, dict) or raw.keys() != {"state"}:
+        raise ValueError
+    given: Any = raw["state"]
+    states = parse_words([(0, one) for one in (given if isinstance(given, list) else [given])])
+    if not states or not set(states) <= set(STATES):
+        raise ValueError(f"states from {', '.join(STATES)}")
+    return states
+
+
+Filter = Annotated[
+    tuple[str, ...],
+    Kind(
+        'an object {"state": …}, or its JSON text',
+        parse_filter,
+        {
+            "type": "object",
+            "properties": {"state": {"type": "array", "items": {"enum": list(STATES)}}},
+            "required": ["state"],
+            "additionalProperties": False,
+        },
+    ),
+]
 Revision = Annotated[int, integer(0, MAX_REVISION)]
 Seconds = Annotated[int, integer(0, 60)]
 Milliseconds = Annotated[int, integer(100, 60_000)]

@@ -2,7 +2,8 @@
 The kinds of parameter there are: how each is read from text or JSON, and what an error says was expected.
 
 A command annotates with the names at the end (``Flag``, ``Text``, …). One parser serves all doors: a value is
-text where it came in a query or a form, a JSON value otherwise, and an ``Upload`` where it was a file.
+text where it came in a query or a form, a JSON value otherwise, an ``Upload`` where it was a file, bytes
+where it was binary in a Socket.IO message.
 """
 
 import base64
@@ -154,9 +155,11 @@ def parse_port_range(raw: object) -> tuple[int, int]:
 
 
 def parse_file(raw: object) -> bytes:
-    """An upload, or ``{"base64": "…"}``."""
+    """An upload, bytes, or ``{"base64": "…"}``."""
     if isinstance(raw, Upload):
         return raw.data
+    if isinstance(raw, bytes):
+        return raw
     if isinstance(raw, dict) and raw.keys() == {"base64"} and isinstance(raw["base64"], str):
         try:
             return base64.b64decode(raw["base64"], validate=True)
@@ -187,7 +190,7 @@ PortRange = Annotated[
 File = Annotated[
     bytes,
     Kind(
-        'a file (multipart), or {"base64": "…"} in JSON',
+        'a file (multipart; binary over Socket.IO), or {"base64": "…"} in JSON',
         parse_file,
         {"type": "object", "properties": {"base64": {"type": "string"}}},
     ),

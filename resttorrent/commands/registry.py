@@ -21,7 +21,7 @@ from .parameters import Kind
 _MAGNET_FIELD = re.compile(r"(?:xt|dn|tr|xl|ws|as|xs|kt|mt|so|dht|x\.pe)(?:\.[0-9]+)?", re.IGNORECASE)
 
 Result = Any
-"""An ``answers.Answer``, or an ``answers.Tagged`` one."""
+"""An ``answers.Answer``, an ``answers.Tagged`` one, or ``answers.Subscribed``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class Command:
     """
     A command and all that a door must know of it.
 
-    :ivar method: HTTP method.
-    :ivar route: HTTP path with ``{variables}``, which are parameters too.
+    :ivar method: HTTP method, ``None`` for a command that only makes sense on a connection that lives on.
+    :ivar route: HTTP path with ``{variables}``, which are parameters too; ``None`` if ``method`` is.
     :ivar status: HTTP status of a success.
     :ivar location: where the thing lies that a success created, as a format string over the answer; or
         ``None``.
@@ -55,8 +55,8 @@ class Command:
 
     name: str
     function: Callable[..., Awaitable[Result]]
-    method: str
-    route: str
+    method: str | None
+    route: str | None
     scope: str
     status: int
     location: str | None
@@ -79,6 +79,11 @@ class Command:
     def summary(self) -> str:
         """The first line of the docstring."""
         return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether it changes nothing (RFC 9110 §9.2.1), and so may be broken off when nobody waits for it."""
+        return self.method in ("GET", None)
 
     def bind(self, pairs: Iterable[tuple[str, object]]) -> dict[str, Any]:
         """
@@ -142,8 +147,8 @@ def _agree(parameter: Parameter, one: object, other: object) -> bool:
 
 
 def command(
-    method: str,
-    route: str,
+    method: str | None,
+    route: str | None,
     *,
     scope: str,
     status: int = 200,
@@ -155,7 +160,7 @@ def command(
 
     def decorate(function: Callable[..., Awaitable[Result]]) -> Command:
         hints = typing.get_type_hints(function, include_extras=True)
-        in_path = set(re.findall(r"{(\w+)}", route))
+        in_path = set(re.findall(r"{(\w+)}", route or ""))
         signature = list(inspect.signature(function).parameters.values())[1:]
         parameters = tuple(
             Parameter(

@@ -11,27 +11,32 @@ async def changed(ctx: Context, session: Session, since: int, wait: float, inter
     Return when the session's table goes beyond revision ``since``, or after ``wait`` seconds.
 
     A state that changes is seen at once, counters at most every ``interval`` seconds; nothing is asked of
-    libtorrent but at that interval. Cancelling it leaves nothing behind.
+    libtorrent but at that interval, together with all who wait by the same one. Cancelling it leaves nothing
+    behind.
+
+    :raises CommandError: if libtorrent gave no status.
     """
-    clock = ctx.pace.clock
-    deadline = clock.seconds() + wait
-    while session.table.rev <= since and not session.closing:
-        left = deadline - clock.seconds()
-        if left <= 0:
+    table, pulse = session.table, session.pulse
+    if table.rev > since or pulse.ended is not None:
+        return
+    bell: Deferred[bool] = Deferred()
+
+    def look() -> None:
+        if bell.called:
             return
-        bell: Deferred[bool] = Deferred()
-        timer = clock.callLater(min(interval, left), _ring, bell, False)
-        unwatch = session.table.watch(lambda bell=bell: _ring(bell, True))  # type: ignore[misc]
-        try:
-            urgent = await bell
-        finally:
-            unwatch()
-            if timer.active():
-                timer.cancel()
-        if not urgent and not session.closing:
-            await session.fresh()
+        if table.rev > since or pulse.ended is not None:
+            bell.callback(True)
+        elif pulse.error is not None:
+            bell.errback(pulse.error)
 
-
-def _ring(bell: "Deferred[bool]", urgent: bool) -> None:
-    if not bell.called:
-        bell.callback(urgent)
+    unwatch = pulse.watch(interval, look)
+    timer = ctx.pace.clock.callLater(wait, bell.callback, False)
+    try:
+        seen = await bell
+    finally:
+        unwatch()
+        if timer.active():
+            timer.cancel()
+    if not seen:
+        # the figures of this moment, before it is said that nothing changed
+        await session.fresh()

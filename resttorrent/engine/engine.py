@@ -25,10 +25,16 @@ from ..errors import (
     Stopping,
 )
 from ..store.records import Deletion
+from .all_torrents import AllTorrentsBoard, AllTorrentsBoards
+from .boards import Boards
 from .leftovers import Leftovers
+from .log_entries import SESSION_DELETED
 from .pace import on_end
+from .roster import Roster
 from .session import Session
+from .session_feed import sessions_boards
 from .shared import Addition, SessionOptions, Shared
+from .stats import Statistics
 from .torrent import Torrent
 
 RETRY_BIND = 30.0
@@ -49,15 +55,23 @@ class Engine:
     The daemon's sessions.
 
     :param defaults: interfaces and discovery of sessions that don't say otherwise.
+    :ivar log: the event log; :ivar stats: figures of the sessions.
+    :ivar roster: the sessions as those see them who look at all; ``boards`` is what they see of the torrents,
+        ``session_boards`` of the sessions themselves.
     """
 
-    log = Logger()
+    _logger = Logger()
 
     def __init__(self, shared: Shared, *, interfaces: tuple[str, ...], discovery: bool) -> None:
+        self.log = shared.log
+        self.stats = Statistics(shared.reactor, shared.now, lambda: self._sessions.values())
         self._shared = shared
         self._interfaces = interfaces
         self._discovery = discovery
         self._sessions: dict[str, Session] = {}
+        self.roster = Roster(shared.reactor, shared.revisions)
+        self.boards: AllTorrentsBoards = Boards(lambda chosen: AllTorrentsBoard(self.roster, chosen))
+        self.session_boards = sessions_boards(self.roster, shared.revisions)
         self._alive: set[Session] = set()
         self._leftovers = Leftovers(shared, self._sessions)
         self._listed: Deferred[None] | None = Deferred()
@@ -72,6 +86,8 @@ class Engine:
 
         :param clean: whether the last exit was a clean one.
         """
+        self.roster.begin()
+        self.log.begin(self._shared.revisions.current)
         # before anything is answered: all of it is the last process's
         left = await self._shared.store.deletions()
         for record in await self._shared.store.sessions():
@@ -81,6 +97,7 @@ class Engine:
                 await self._shared.pace.breathe("listing stored torrents")
             self._sessions[record.id] = session
             self._alive.add(session)
+            self.roster.came(session)
         listed, self._listed = self._listed, None
         if listed is not None:
             listed.callback(None)
@@ -99,29 +116,40 @@ class Engine:
         except Exception:
             if session.closing:
                 return
-            self.log.failure("session {id} was not restored whole", id=session.options.id)
+            self._logger.failure("session {id} was not restored whole", id=session.options.id)
         else:
-            self.log.info("session {id}: {n} torrents loaded", id=session.options.id, n=len(session.torrents))
+            self._logger.info(
+                "session {id}: {n} torrents loaded", id=session.options.id, n=len(session.torrents)
+            )
 
     async def _bind_again(self, session: Session) -> None:
-        before = session.former_port
+        before, lacked = session.former_port, session.lacks_port
         try:
             await session.bind()
         except CommandError as error:
             if session.closing:
                 return
-            self.log.warn(
+            self._logger.warn(
                 "session {id} can't listen, tried again in {seconds:.0f} s: {error}",
                 id=session.options.id, seconds=RETRY_BIND, error=error.message,
             )  # fmt: skip
+            if not lacked:
+                self.log.add(
+                    "listen_failed", f"can't listen: {error.message}",
+                    level="error", session_id=session.options.id,
+                )  # fmt: skip
             if self._retry is None and not self._stopping:
                 self._retry = self._shared.reactor.callLater(RETRY_BIND, self._bind_the_rest)
+        if lacked and session.port is not None:
+            self.log.add(
+                "listen_succeeded", f"listens on port {session.port} at last", session_id=session.options.id
+            )
         # while it has none, the former one stays stored: it is the one to come back to
         if session.port not in (before, None):
             try:
                 await self._shared.store.set_session_port(session.options.id, session.port)
             except CommandError as error:
-                self.log.warn(
+                self._logger.warn(
                     "the port of session {id} was not stored: {error}",
                     id=session.options.id, error=error.message,
                 )  # fmt: skip
@@ -131,7 +159,7 @@ class Engine:
         for session in list(self._sessions.values()):
             if session.lacks_port and not session.closing:
                 Deferred.fromCoroutine(self._bind_again(session)).addErrback(
-                    lambda failure: self.log.failure("binding again failed", failure)
+                    lambda failure: self._logger.failure("binding again failed", failure)
                 )
 
     async def ready(self) -> None:
@@ -151,6 +179,8 @@ class Engine:
         :raises EngineError: if one was not saved, or not closed, in order; the others were.
         """
         self._stopping = True
+        self.roster.close(Stopping.code)
+        self.stats.close(Stopping.code)
         if self._retry is not None and self._retry.active():
             self._retry.cancel()
         left = Deferred.fromCoroutine(self._leftovers.stop())
@@ -164,7 +194,7 @@ class Engine:
         results: list[Any] = [result for _, result in ended]
         failures = [result.getErrorMessage() for result in results if isinstance(result, Failure)]
         for failure in failures:
-            self.log.error("a session was not closed in order: {error}", error=failure)
+            self._logger.error("a session was not closed in order: {error}", error=failure)
         if failures:
             raise EngineError(f"{len(failures)} of {len(sessions)} sessions were not closed in order")
 
@@ -218,6 +248,8 @@ class Engine:
             await self._close(session)
             raise
         self._sessions[options.id] = session
+        self.roster.came(session)
+        self.log.add("session_created", f"session created, on port {session.port}", session_id=options.id)
         return session
 
     async def delete_session(self, session: Session) -> None:
@@ -228,6 +260,9 @@ class Engine:
             await self._shared.store.delete_session(session.options.id)
         if self._sessions.pop(session.options.id, None) is None:
             raise SessionNotFound(f"there is no session {session.options.id!r}", field="session_id")
+        self.roster.left(session)
+        self.stats.left(session)
+        self.log.add(SESSION_DELETED, "session deleted", session_id=session.options.id)
         await self._close(session)
 
     async def _close(self, session: Session) -> None:
@@ -236,7 +271,7 @@ class Engine:
         try:
             await closed
         except Exception as error:
-            self.log.error(
+            self._logger.error(
                 "session {id} was not closed in order: {error!r}", id=session.options.id, error=error
             )
         session.ended().addBoth(lambda _: self._alive.discard(session))

@@ -9,7 +9,7 @@ Source: https://libtorrent.org/reference-Session.html
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import libtorrent as lt
 from twisted.internet.defer import Deferred
@@ -30,7 +30,20 @@ from .worker import Worker
 ADD_TIMEOUT = 60.0
 REMOVE_TIMEOUT = 10.0
 WORKER_TIMEOUT = 10.0
+COUNTERS_TIMEOUT = 10.0
 _EXISTS_ALREADY = 19
+
+
+class Counters(NamedTuple):
+    """
+    What libtorrent counted since the session was opened, of torrents that were removed too.
+
+    :ivar download: payload bytes received; :ivar upload: sent; :ivar peers: connected now.
+    """
+
+    download: int
+    upload: int
+    peers: int
 
 
 class Link:
@@ -55,7 +68,8 @@ class Link:
         self._given_up: set[str] = set()
         self._removing: PendingRequests[lt.torrent_handle, None] = PendingRequests(reactor)
         self._unheard: dict[lt.torrent_handle, set[str]] = {}
-        self._barriers: PendingRequests[int, None] = PendingRequests(reactor)
+        self._barriers: PendingRequests[int, Counters | None] = PendingRequests(reactor)
+        self._counting: set[int] = set()
         self._barrier_numbers: deque[int] = deque()
         self._barriers_asked = 0
         self.worker = Worker(reactor, name)
@@ -109,12 +123,25 @@ class Link:
         """Change settings; returns at once."""
         self.live.apply_settings(settings)  # type: ignore[arg-type]
 
-    def barrier(self) -> "Deferred[None]":
+    def barrier(self) -> "Deferred[Any]":
         """Fires when libtorrent has done all that was asked before, and its alerts were heard."""
+        return self._ask_barrier(ADD_TIMEOUT)
+
+    def counters(self) -> "Deferred[Any]":
+        """
+        The session's ``Counters``.
+
+        :raises Stopping: as ``live``.
+        """
+        answer = self._ask_barrier(COUNTERS_TIMEOUT)
+        self._counting.add(self._barriers_asked)
+        return answer
+
+    def _ask_barrier(self, timeout: float) -> "Deferred[Counters | None]":
         self.live.post_session_stats()
         self._barriers_asked += 1
         self._barrier_numbers.append(self._barriers_asked)
-        return self._barriers.expect(self._barriers_asked, ADD_TIMEOUT)
+        return self._barriers.expect(self._barriers_asked, timeout)
 
     def post_updates(self) -> None:
         """Ask for the rows that changed; a ``state_update_alert`` answers each such call."""
@@ -200,7 +227,12 @@ class Link:
     def _on_barrier(self, alert: lt.session_stats_alert) -> None:
         # one whose answer was lost has timed out, and is passed over
         while self._barrier_numbers:
-            if self._barriers.answer(self._barrier_numbers.popleft(), None):
+            number = self._barrier_numbers.popleft()
+            counting = number in self._counting
+            self._counting.discard(number)
+            if number in self._barriers:
+                # all 300 values are converted at each look: only for who wants them
+                self._barriers.answer(number, _counters_of(alert.values) if counting else None)
                 return
 
     def _on_dropped(self, alert: lt.alerts_dropped_alert) -> None:
@@ -252,6 +284,12 @@ class Link:
         self._session = None  # the last reference: threads are joined here
         if poller is not None:
             poller.close()
+
+
+def _counters_of(values: Mapping[str, int]) -> Counters:
+    return Counters(
+        values["net.recv_payload_bytes"], values["net.sent_payload_bytes"], values["peer.num_peers_connected"]
+    )
 
 
 def _handles(session: lt.session) -> dict[str, lt.torrent_handle]:

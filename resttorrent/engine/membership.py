@@ -64,6 +64,8 @@ class Membership(Piece):
         failed: Exception | None = None
         try:
             self._torrents.loaded(torrent, await taken)
+            # now, or what libtorrent tells of it while the store writes would be logged before
+            self._note("torrent_added", torrent, "added")
         except Exception as error:
             failed = error
         if stored is not None:
@@ -106,6 +108,8 @@ class Membership(Piece):
 
     async def _undo(self, torrent: Torrent, *, was_stored: bool) -> None:
         """Take back an addition; what can't be is logged, for its caller hears of the first error."""
+        if torrent.handle is not None:
+            self._note("torrent_removed", torrent, "not added after all", level="warning")
         try:
             if was_stored:
                 await self._shared.store.remove_torrent(self._session_id, torrent.infohash)
@@ -134,6 +138,10 @@ class Membership(Piece):
         if deletion_id is None and torrent not in self._torrents:
             # another removal was quicker
             raise TorrentNotFound(f"this session has no torrent {torrent.infohash}", field="infohash")
+        if torrent in self._torrents:
+            # gone from here on, whatever becomes of its files
+            with_files = " with its files" if deletion is not None else ""
+            self._note("torrent_removed", torrent, f"removed{with_files}")
         try:
             await self._forget(torrent)
         except (EngineError, EngineTimeout):

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from .catalogue import Catalogue
 from .confinement import Confinement
 from .link import Link
+from .log_entries import Level
 from .shared import Shared
 from .table import StatusTable
+from .torrent import Torrent
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +33,7 @@ class Piece:
         self._confinement = parts.confinement
         self._table = parts.table
         self._torrents = parts.torrents
+
+    def _note(self, event: str, torrent: Torrent, message: str, *, level: Level = "info") -> None:
+        """Tell the event log what happened to a torrent."""
+        self._shared.log.add_about(torrent, event, message, level=level, session_id=self._session_id)

@@ -117,5 +117,6 @@ class Restorer(Piece):
         )
         torrent.fault = reason
         if torrent in self._torrents:
+            self._note("torrent_error", torrent, f"could not be loaded: {reason.message}", level="error")
             row = self._table[torrent.infohash].row
             self._table.put(torrent.infohash, restate(row, state="error", error=reason.message))

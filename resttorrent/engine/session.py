@@ -24,16 +24,18 @@ from ..store.records import Deletion
 from .catalogue import Catalogue
 from .confinement import Confinement
 from .fields import Row
-from .link import Link
+from .link import Counters, Link
 from .membership import Membership
 from .pace import on_end
 from .parts import Parts
 from .peers import Peer, peers_of
 from .profile import STOP_TRACKER_TIMEOUT
+from .pulse import Pulse
 from .restoring import Restorer
 from .shared import Addition, SessionOptions, Shared
 from .table import StatusTable
 from .torrent import Torrent, not_gone
+from .torrent_feed import torrent_boards
 from .upkeep import Upkeep
 from .views import Views
 from .worker import Memo
@@ -50,7 +52,8 @@ class Session:
 
     :ivar port: the port bound, ``None`` while none is; :ivar former_port: the last one that was.
     :ivar lacks_port: it was tried to bind one, in vain.
-    :ivar table: the status table; ``views`` encodes it.
+    :ivar table: the status table; ``views`` encodes it, ``pulse`` tells when to look at it, ``boards`` what
+        subscribers see of it.
     :ivar closing: it takes no more commands.
     """
 
@@ -64,6 +67,8 @@ class Session:
         self.former_port = port
         self.table = StatusTable(shared.revisions)
         self.views = Views(self.table)
+        self.pulse = Pulse(shared.reactor, self.table, self.fresh)
+        self.boards = torrent_boards(options.id, self.table, self.views, self.pulse)
         self.torrents = Catalogue()
         self._shared = shared
         self._link = Link(
@@ -147,7 +152,7 @@ class Session:
         What libtorrent still owes its trackers goes on for some seconds; ``ended`` waits for that too.
         """
         if not self.closing:
-            self._stop_serving()
+            self._stop_serving(SessionNotFound.code)
             gone = SessionNotFound(f"session {self.options.id} was deleted", field="session_id")
             try:
                 await self._until_open()
@@ -181,7 +186,7 @@ class Session:
         :raises EngineError: if not all was saved; the session is closed all the same.
         """
         if not self.closing:
-            self._stop_serving()
+            self._stop_serving(Stopping.code)
             try:
                 await self._until_open().addTimeout(SAVE_TIMEOUT, self._shared.reactor)
                 if self._link.is_open:
@@ -218,12 +223,12 @@ class Session:
         """Fires when nothing of a closed session is left, its last announces included."""
         return on_end(self._ended)
 
-    def _stop_serving(self) -> None:
+    def _stop_serving(self, code: str) -> None:
         self.closing = True
         self.restorer.loader.stop()
         self._upkeep.stop()
         # whoever waits for a change must see that none will come
-        self.table.wake()
+        self.pulse.close(code)
 
     def _say_goodbye(self) -> None:
         """Leave the swarms."""
@@ -271,6 +276,17 @@ class Session:
         await self.fresh()
         return torrent.infohash in self.table and bool(self.table.value(torrent.infohash, "complete"))
 
+    async def counters(self) -> Counters:
+        """
+        What libtorrent counted since the session was opened; nothing, before it is.
+
+        :raises EngineTimeout: if it gives no answer; :raises Stopping: if the session is closed meanwhile.
+        """
+        if not self._link.is_open:
+            return Counters(0, 0, 0)
+        counted: Counters = await self._link.counters()
+        return counted
+
     async def peers(self, torrent: Torrent) -> list[Peer]:
         """The torrent's peers, at most a second old."""
         handle = await self.restorer.loaded(torrent)
@@ -313,12 +329,15 @@ class Session:
             await self._shared.store.set_stopped(self.options.id, torrent.infohash, stopped, None)
         if stopped:
             self._expect_announce(torrent)
-        torrent.stopped = stopped
+        changes, torrent.stopped = torrent.stopped != stopped, stopped
         if torrent not in self.torrents:
             raise TorrentNotFound(f"this session has no torrent {torrent.infohash}", field="infohash")
         if torrent.handle is not None:
             with not_gone(torrent):
                 torrent.apply_stopped()
+        if changes:
+            event, message = ("torrent_stopped", "stopped") if stopped else ("torrent_resumed", "resumed")
+            self._shared.log.add_about(torrent, event, message, session_id=self.options.id)
         await self.refresher.fresh()
 
     async def connect_peer(self, torrent: Torrent, address: str, port: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from ..paths import Roots
 from ..store.records import SessionRecord
 from ..store.store import Store
+from .eventlog import EventLog
 from .metainfo import Metainfo
 from .pace import Pace
 from .table import Counter
@@ -16,7 +17,7 @@ _LOOPBACK = ("127.", "::1")
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all sessions of a daemon share; ``now`` gives epoch seconds."""
+    """What all sessions of a daemon share; ``now`` gives epoch seconds, ``log`` is the event log."""
 
     reactor: Any
     store: Store
@@ -24,6 +25,7 @@ class Shared:
     roots: Roots
     pace: Pace
     now: Callable[[], float]
+    log: EventLog
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,12 +65,17 @@ class Entry:
             return set()
         return {position for position, rev in self._changes.items() if rev > since}
 
+    def has_changed(self, position: int, since: int) -> bool:
+        """Whether this field changed after revision ``since``, at which the row was there already."""
+        return self._changes is not None and self._changes.get(position, since) > since
+
 
 class StatusTable:
     """
     The rows of one session.
 
     :param revisions: the daemon's counter; nothing before its present value is known here.
+    :ivar rev: of the last change; :ivar urgent_rev: of the last that watchers were told of at once.
     """
 
     def __init__(self, revisions: Counter, tombstones: int = TOMBSTONES) -> None:
@@ -81,7 +86,7 @@ class StatusTable:
         self._tombstone_limit = tombstones
         self._forgotten = revisions.current
         self._watchers: set[Callable[[], None]] = set()
-        self.rev = revisions.current
+        self.rev = self.urgent_rev = revisions.current
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -139,6 +144,15 @@ class StatusTable:
         """Whether every change after revision ``since`` can still be told."""
         return self._forgotten <= since <= self._revisions.current
 
+    @property
+    def known_since(self) -> int:
+        """The oldest revision from which every change can still be told."""
+        return self._forgotten
+
+    def known_keys(self) -> list[str]:
+        """Keys of all rows, and of those that went and are remembered: whatever a reader may have."""
+        return list(dict.fromkeys((*self._entries, *(key for _, key in self._tombstones))))
+
     def changed_since(self, since: int) -> Iterator[tuple[str, Entry]]:
         """Rows that came or changed after ``since``, the last one first."""
         for key in reversed(self._recent):
@@ -168,10 +182,7 @@ class StatusTable:
         self._watchers.add(urgent)
         return lambda: self._watchers.discard(urgent)
 
-    def wake(self) -> None:
-        """Have all watchers look, as when the session goes away."""
-        self._call_watchers()
-
     def _call_watchers(self) -> None:
+        self.urgent_rev = self.rev
         for watcher in tuple(self._watchers):
             watcher()

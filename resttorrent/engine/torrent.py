@@ -24,6 +24,7 @@ class Torrent:
     :ivar handle: libtorrent's, or ``None`` while it is not loaded.
     :ivar stopped: it is not to run until told so.
     :ivar done: all that was wanted was here when its resume data was last saved.
+    :ivar finished: it had all that was wanted when that was last looked at, which need not be told again.
     :ivar has_trackers: it was given at least one.
     :ivar fault: why it can't be loaded, or ``None``.
     :ivar files_missing: it was complete, but its files are not there (a disk that is not mounted, say): it
@@ -35,6 +36,7 @@ class Torrent:
         "done",
         "fault",
         "files_missing",
+        "finished",
         "handle",
         "has_trackers",
         "infohash",
@@ -75,7 +77,7 @@ class Torrent:
         self.magnet = magnet
         self.name = name
         self.top = top
-        self.done = done
+        self.done = self.finished = done
         self.handle: lt.torrent_handle | None = None
         self.has_trackers = False
         self.fault: CommandError | None = None

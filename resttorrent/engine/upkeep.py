@@ -17,16 +17,18 @@ from twisted.python.failure import Failure
 
 from ..errors import CommandError, Stopping, TorrentNotFound
 from .alerts import Handlers
-from .fields import read_row, restate
+from .fields import POSITION, read_row, restate
 from .parts import Parts, Piece
 from .refresh import Refresher
 from .saving import ResumeSaver
 from .torrent import Torrent, not_gone
+from .tracker_trouble import TrackerTrouble
 
 LOOK_INTERVAL = 0.02
 """Seconds between two looks that alerts cause: the first comes at once, a flood of alerts shares the next."""
 SAVE_INTERVAL = 60.0
 """Seconds between two saves of whatever changed."""
+_STATE = POSITION["state"]
 _MISSING = (
     "files that were complete are missing or shorter than they were: resume it to check and download them"
 )
@@ -45,6 +47,7 @@ class Upkeep(Piece):
         super().__init__(parts)
         self.refresher = Refresher(self._shared.reactor, self._link.post_updates, self._put)
         self.saver = ResumeSaver(self._session_id, self._shared.store, self._table, self._kept)
+        self._trackers = TrackerTrouble(parts)
         self._soon: IDelayedCall | None = None
         self._save_when_shown: set[Torrent] = set()
         self._next_look = 0.0
@@ -61,15 +64,16 @@ class Upkeep(Piece):
         return {
             lt.state_update_alert: self.refresher.on_state_update,
             lt.metadata_received_alert: self._on_metadata,
-            lt.torrent_finished_alert: self._on_saveworthy,
+            lt.torrent_finished_alert: self._on_finished,
             lt.torrent_checked_alert: self._on_saveworthy,
             lt.torrent_paused_alert: self._on_saveworthy,
             lt.torrent_resumed_alert: self._on_state,
             lt.state_changed_alert: self._on_state,
-            lt.torrent_error_alert: self._on_state,
-            lt.file_error_alert: self._on_state,
+            lt.torrent_error_alert: self._on_error,
+            lt.file_error_alert: self._on_file_error,
             lt.fastresume_rejected_alert: self._on_rejected,
             lt.torrent_conflict_alert: self._on_state,
+            **self._trackers.handlers,
             **self.saver.handlers,
         }
 
@@ -82,6 +86,7 @@ class Upkeep(Piece):
     def stop(self) -> None:
         """Do nothing more by itself."""
         self._stopped = True
+        self._trackers.stop()
         for timer in (self._timer, self._soon):
             if timer is not None and timer.active():
                 timer.cancel()
@@ -103,6 +108,8 @@ class Upkeep(Piece):
             # one bad row must not keep the others from being seen
             self.log.failure("status of {infohash} can't be read", infohash=torrent.infohash)
             return
+        if torrent.finished and row[_STATE] == "downloading":
+            torrent.finished = False
         if torrent.files_missing:
             row = restate(row, state="missing_files", error=_MISSING)
         self._table.put(torrent.infohash, row)
@@ -117,9 +124,31 @@ class Upkeep(Piece):
         if torrent is not None and torrent.done and not torrent.stopped:
             # the disk may not be mounted: libtorrent would download it all again, to where it does not belong
             self.log.warn("{infohash}: {reason}", infohash=torrent.infohash, reason=_MISSING)
+            self._note("torrent_error", torrent, _MISSING, level="error")
             torrent.files_missing = True
             torrent.hold()
         self._on_state(alert)
+
+    def _on_error(self, alert: lt.torrent_error_alert) -> None:
+        self._on_state(alert)
+        torrent = self._kept(alert.handle)
+        if torrent is not None:
+            self._note("torrent_error", torrent, alert.error.message(), level="error")
+
+    def _on_file_error(self, alert: lt.file_error_alert) -> None:
+        self._on_state(alert)
+        torrent = self._kept(alert.handle)
+        if torrent is not None:
+            message = f"{alert.error.message()}: {alert.filename()}"
+            self._note("file_error", torrent, message, level="error")
+
+    def _on_finished(self, alert: lt.torrent_finished_alert) -> None:
+        torrent = self._kept(alert.handle)
+        # libtorrent says it of complete torrents too, when they are loaded or checked
+        if torrent is not None and not torrent.finished:
+            torrent.finished = True
+            self._note("torrent_finished", torrent, "all that is wanted of it is here")
+        self._on_saveworthy(alert)
 
     def _on_saveworthy(self, alert: Any) -> None:
         torrent = self._torrents.of_handle(alert.handle)
@@ -155,6 +184,7 @@ class Upkeep(Piece):
         self._torrents.add(torrent)
         if info is not None and not torrent.memory_only:
             self._save_info(torrent, info)
+        self._note("metadata_received", torrent, "its metadata came")
         self._on_saveworthy(alert)
         Deferred.fromCoroutine(self._check_files(torrent)).addErrback(
             lambda failure: self.log.failure("files could not be checked", failure)
@@ -180,6 +210,7 @@ class Upkeep(Piece):
             return
         except CommandError as error:
             self.log.warn("{infohash} is stopped: {error}", infohash=torrent.infohash, error=error.message)
+            self._note("torrent_stopped", torrent, f"stopped: {error.message}", level="error")
         else:
             return
         if torrent.handle is not None:

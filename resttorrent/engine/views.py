@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -85,6 +86,11 @@ class View:
             self._rev = self._table.rev
         return self._joined, len(self._fragments)
 
+    def fragments(self) -> Iterable[bytes]:
+        """All rows that match, one by one, each a JSON object."""
+        self.rows()
+        return self._fragments.values()
+
     def page(self, sort: Sequence[tuple[str, bool]], offset: int, limit: int | None) -> tuple[bytes, int]:
         """
         A sorted piece of the list.
@@ -130,28 +136,47 @@ class View:
         """
         What changed after revision ``since``, which the table must know.
 
-        :return: JSON arrays of changed rows (the key and the fields that changed; whole if the row is new to
-            the view) and of the keys that left it.
+        :return: JSON arrays, of what ``changes`` gives.
+        """
+        changed, removed = self.changes(since)
+        return b"[" + b",".join(changed) + b"]", _encode(removed)
+
+    def changes(self, since: int) -> tuple[list[bytes], list[str]]:
+        """
+        What changed after revision ``since``, which the table must know.
+
+        :return: JSON objects of changed rows (the key and the fields that changed; whole if the row is new to
+            the view), and the keys that left it.
         """
         changed: list[bytes] = []
         removed = self._table.removed_since(since)
         for key, entry in self._table.changed_since(since):
-            if not self._matches(entry.row):
-                removed.append(key)
-            elif self._is_new(entry, since):
-                changed.append(self._whole(key, entry))
-            else:
+            if self._is_new(entry, since):
+                if self._matches(entry.row):
+                    changed.append(self._whole(key, entry))
+                else:
+                    # one of its former states may have matched
+                    removed.append(key)
+            elif self._matches(entry.row):
                 # one that changed only in fields not asked for has nothing to tell
                 positions = entry.changed_since(since) & self._positions
                 if positions:
                     changed.append(self._partial(key, entry.row, positions))
         changed.reverse()
-        return b"[" + b",".join(changed) + b"]", _encode(removed)
+        return changed, removed
+
+    def held_since(self, since: int) -> list[str]:
+        """Keys of all rows that one who stood at ``since``, which the table must know, may have."""
+        held = self._table.removed_since(since)
+        for key, entry in self._table.entries.items():
+            if self._matches(entry.row) or self._is_new(entry, since):
+                held.append(key)
+        return held
 
     def _is_new(self, entry: Entry, since: int) -> bool:
         if entry.born > since:
             return True
-        return self.selection.states is not None and _STATE in entry.changed_since(since)
+        return self.selection.states is not None and entry.has_changed(_STATE, since)
 
     def _whole(self, key: str, entry: Entry) -> bytes:
         fragment = self._encoder(entry.row)
@@ -182,13 +207,15 @@ class Views:
         self._table = table
         self._limit = limit
         self._views: OrderedDict[Selection, View] = OrderedDict()
+        self._held: WeakValueDictionary[Selection, View] = WeakValueDictionary()
         self._encoders: OrderedDict[tuple[str, ...], RowEncoder] = OrderedDict()
 
     def of(self, selection: Selection) -> View:
-        """The view of this selection, made when first asked for."""
+        """The view of this selection, the same one as long as it is kept, or anybody holds it."""
         view = self._views.get(selection)
         if view is None:
-            view = self._views[selection] = View(self._table, selection)
+            view = self._held.get(selection) or View(self._table, selection)
+            self._views[selection] = self._held[selection] = view
             if len(self._views) > self._limit:
                 self._views.popitem(last=False)
         self._views.move_to_end(selection)

@@ -15,6 +15,9 @@ from tests.engine.hostile import HASH
 from tests.harness import PORTS
 
 SAMPLES: Mapping[str, str] = {
+    # of no session: nothing is streamed
+    "topic": "torrents",
+    "session_id": "0" * 32,
     "save_path": "payload",
     "pause": "1",
     "address": "127.0.0.1:1",
@@ -33,6 +36,17 @@ def registry() -> Registry:
     """What ``service`` serves, without starting it."""
     settings = Settings(listen=(), state_dir=None, roots=(Path("/nowhere"),))
     return DaemonService(settings, MemoryReactorClock()).registry
+
+
+def routed() -> list[Command]:
+    """Those that may be asked for by HTTP."""
+    return [command for command in registry() if command.route is not None]
+
+
+def path_of(command: Command, variables: Mapping[str, str]) -> str:
+    """The path of a command that has a route."""
+    assert command.route is not None
+    return command.route.format(**variables)
 
 
 @dataclass(frozen=True)
@@ -60,14 +74,14 @@ def question(command: Command, asked: Parameter, variables: Mapping[str, str]) -
 
     :param variables: of the path, percent-encoded.
     """
-    path = command.route.format(**variables)
+    path = path_of(command, variables)
     query = {
         p.name: SAMPLES[p.name]
         for p in command.parameters
         if p is not asked and not p.in_path and (p.name not in SOURCES or asked.name not in SOURCES)
         if p.required or p.name in SAMPLES
     }
-    return Question(command.method, path, urllib.parse.urlencode(query))
+    return Question(command.method or "", path, urllib.parse.urlencode(query))
 
 
 def in_query(asked: Question, name: str, value: bytes) -> Question:

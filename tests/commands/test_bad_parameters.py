@@ -198,7 +198,7 @@ class BadParameterTests(SynchronousTestCase):
     # -- every parameter of every command ---------------------------------
 
     def parameters(self, *, in_path: bool) -> Iterator[tuple[Command, Parameter]]:
-        for command in everything.registry():
+        for command in everything.routed():
             for parameter in command.parameters:
                 if parameter.in_path == in_path:
                     yield command, parameter
@@ -301,8 +301,8 @@ class BadParameterTests(SynchronousTestCase):
                 self.assert_unchanged(command.name, parameter.name)
 
     def check_unknown_names(self) -> None:
-        for command in everything.registry():
-            path = command.route.format(**self.variables)
+        for command in everything.routed():
+            plain = Question(command.method or "", everything.path_of(command, self.variables))
             for name in (
                 "x",
                 "",
@@ -315,15 +315,13 @@ class BadParameterTests(SynchronousTestCase):
                 "self",
                 "ctx",
             ):
-                question = in_json(Question(command.method, path), name, b"1")
+                question = in_json(plain, name, b"1")
                 status, code, field = self.blamed(self.ask(question))[0]
                 self.assertEqual((status, code), (400, "unknown_parameter"))
                 self.assertEqual((field or "")[:64], name[:64])
-                query = in_query(Question(command.method, path), name, b"1")
+                query = in_query(plain, name, b"1")
                 self.assertEqual(self.blamed(self.ask(query))[0][:2], (400, "unknown_parameter"))
-            self.assert_refused(
-                in_json(Question(command.method, path), "\ud800", b"1"), (400, "bad_parameter", None)
-            )
+            self.assert_refused(in_json(plain, "\ud800", b"1"), (400, "bad_parameter", None))
             self.assert_unchanged(command.name)
 
     # -- what the path names ----------------------------------------------

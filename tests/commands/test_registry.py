@@ -58,6 +58,12 @@ async def look(ctx: object) -> Answer:
     return Answer()
 
 
+@command(None, None, scope="read")
+async def end(ctx: object, shelf: Text) -> Answer:
+    """End what only lives on a connection."""
+    return Answer()
+
+
 @command("POST", "/v1/lots", scope="control")
 async def lots(ctx: object, magnet: Many = (), file: Many = ()) -> Answer:
     return Answer()
@@ -82,6 +88,11 @@ class DefinitionTests(SynchronousTestCase):
         with self.assertRaises(TypeError):
             command("GET", "/x", scope="read")(wrong)
 
+    def test_without_a_route(self) -> None:
+        self.assertEqual((end.method, end.route, end.is_safe), (None, None, True))
+        (shelf,) = end.parameters
+        self.assertEqual((shelf.in_path, shelf.required), (False, True))
+
     def test_every_command_served(self) -> None:
         commands = list(everything.registry())
         self.assertGreater(len(commands), 10)
@@ -91,7 +102,7 @@ class DefinitionTests(SynchronousTestCase):
             self.assertIn(one.scope, ("read", "control", "admin"))
             self.assertTrue(one.summary, one.name)
             for parameter in one.parameters:
-                self.assertEqual(parameter.in_path, f"{{{parameter.name}}}" in one.route)
+                self.assertEqual(parameter.in_path, f"{{{parameter.name}}}" in (one.route or ""))
                 self.assertTrue(parameter.kind.expected, parameter.name)
 
     def test_former_names_of_the_contract(self) -> None:

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from resttorrent.commands.waiting import changed
 from resttorrent.engine.fields import initial_row
+from resttorrent.engine.pulse import Pulse
 from resttorrent.engine.table import StatusTable
 from resttorrent.errors import EngineTimeout
 from resttorrent.store.revisions import Revisions
@@ -18,9 +19,9 @@ from tests.engine.fakes import torrent
 class FakeSession:
     """A session's table, and a refresh that brings what the test put into ``news``."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.table = StatusTable(Revisions(1, 0))
-        self.closing = False
+        self.pulse = Pulse(clock, self.table, self.fresh)
         self.asked = 0
         self.news: list[dict[str, Any]] = []
         self.error: Exception | None = None
@@ -42,7 +43,7 @@ class FakeSession:
 class WaitingTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        self.session = FakeSession()
+        self.session = FakeSession(self.clock)
         self.session.put()
         self.rev = self.session.table.rev
 
@@ -66,6 +67,7 @@ class WaitingTests(SynchronousTestCase):
         waiting = self.wait()
         self.assertNoResult(waiting)
         self.session.put(state="downloading")
+        self.clock.advance(0)
         self.successResultOf(waiting)
         self.assertEqual(self.session.asked, 0)
         self.assertNothingLeft()
@@ -73,6 +75,7 @@ class WaitingTests(SynchronousTestCase):
     def test_row_that_comes_or_goes(self) -> None:
         waiting = self.wait()
         self.session.table.remove("a")
+        self.clock.advance(0)
         self.successResultOf(waiting)
         self.assertNothingLeft()
 
@@ -116,8 +119,7 @@ class WaitingTests(SynchronousTestCase):
 
     def test_session_is_deleted(self) -> None:
         waiting = self.wait()
-        self.session.closing = True
-        self.session.table.wake()
+        self.session.pulse.close("session_not_found")
         self.successResultOf(waiting)
         self.assertNothingLeft()
 
@@ -134,6 +136,20 @@ class WaitingTests(SynchronousTestCase):
         self.failureResultOf(waiting, CancelledError)
         self.assertNothingLeft()
         self.session.put(state="downloading")
+
+    def test_session_is_closed_already(self) -> None:
+        self.session.pulse.close("stopping")
+        self.successResultOf(self.wait())
+        self.assertNothingLeft()
+
+    def test_those_who_wait_share_a_refresh(self) -> None:
+        waiting = [self.wait() for _ in range(3)]
+        self.session.news = [{"total_done": 5}]
+        self.clock.advance(5)
+        for one in waiting:
+            self.successResultOf(one)
+        self.assertEqual(self.session.asked, 1)
+        self.assertNothingLeft()
 
     def test_client_leaves_during_the_refresh(self) -> None:
         waiting = self.wait()

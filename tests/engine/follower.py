@@ -30,6 +30,7 @@ def follow(
     fields: Sequence[str],
     *,
     filtered: bool,
+    always: int = 1,
 ) -> Rows:
     """
     What the table becomes by a delta.
@@ -37,6 +38,7 @@ def follow(
     A row that is new comes with all asked fields, and so does, in a filtered list, one whose state changed;
     any other with some of them. Nothing is named twice. A key that is unknown may be removed.
 
+    :param always: how many members every row has, changed or not: the key, for one.
     :raises BrokenRule: the delta is not like that.
     """
     whole = {"infohash", *fields}
@@ -54,7 +56,7 @@ def follow(
                 raise BrokenRule(f"a new row that is not whole: {row}")
             if filtered and "state" in row and row["state"] != known["state"]:
                 raise BrokenRule(f"its state has changed, but it is not whole: {row}")
-            if len(row) < 2:
+            if len(row) <= always:
                 raise BrokenRule(f"nothing changed: {row}")
         after[key] = {**(known or {}), **row}
     return after

@@ -12,6 +12,7 @@ from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import TestCase
 
 from resttorrent.engine.engine import Engine
+from resttorrent.engine.eventlog import EventLog
 from resttorrent.engine.metainfo import Metainfo, load_file, load_magnet
 from resttorrent.engine.pace import Pace
 from resttorrent.engine.session import Session
@@ -109,7 +110,8 @@ class EngineCase(TestCase):
     def make_engine(self) -> Engine:
         revisions = Revisions(int(time.time() * 1_000_000), 0)
         real: Any = self.timers
-        shared = Shared(real, self.store, revisions, Roots([self.root]), Pace(real, TurnMeter()), time.time)
+        pace, log = Pace(real, TurnMeter()), EventLog(real, time.time)
+        shared = Shared(real, self.store, revisions, Roots([self.root]), pace, time.time, log)
         engine = Engine(shared, interfaces=("127.0.0.1",), discovery=False)
         self.addCleanup(lambda: Deferred.fromCoroutine(engine.stop()))
         return engine

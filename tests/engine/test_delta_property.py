@@ -26,12 +26,15 @@ from resttorrent.commands.health import Health
 from resttorrent.commands.listing import MAX_REVISION
 from resttorrent.commands.torrents import get_torrent_list, remove_torrent, update_torrent
 from resttorrent.engine import session as session_module
+from resttorrent.engine.all_torrents import AllTorrentsFeed
 from resttorrent.engine.engine import Engine
+from resttorrent.engine.eventlog import EventLog
 from resttorrent.engine.fields import NAMES
 from resttorrent.engine.pace import Pace
 from resttorrent.engine.session import Session
 from resttorrent.engine.shared import Shared
 from resttorrent.engine.table import StatusTable
+from resttorrent.engine.views import Selection
 from resttorrent.errors import BadParameter
 from resttorrent.fetch import Fetcher
 from resttorrent.paths import Roots
@@ -39,6 +42,7 @@ from resttorrent.store.revisions import Revisions
 from resttorrent.store.store import Store
 from resttorrent.turns import TurnMeter
 from tests.crash.load import Source, tiny_sources
+from tests.engine.feed_world import Subscriber
 from tests.engine.follower import Rows, follow, table_of
 from tests.harness import make_torrent, write_files
 
@@ -58,6 +62,10 @@ class View:
     def parameters(self) -> list[tuple[str, object]]:
         given = {"fields": self.fields, "state": self.states}
         return [(name, ",".join(words)) for name, words in given.items() if words]
+
+    @property
+    def selection(self) -> Selection:
+        return Selection(self.fields or NAMES, frozenset(self.states) or None)
 
 
 VIEWS = (
@@ -94,7 +102,7 @@ class DeltaPropertyTests(TestCase):
         meter = TurnMeter()
         roots, pace = Roots([self.root]), Pace(real, meter)
         revisions = Revisions(int(time.time() * 1_000_000), 0)
-        shared = Shared(real, store, revisions, roots, pace, time.time)
+        shared = Shared(real, store, revisions, roots, pace, time.time, EventLog(real, time.time))
         engine = Engine(shared, interfaces=("127.0.0.1",), discovery=False)
         return Context(
             engine=engine,
@@ -157,6 +165,38 @@ class DeltaPropertyTests(TestCase):
         after = follow(before, changed, removed, view.fields or NAMES, filtered=bool(view.states))
         self.assertEqual(after, wanted, f"since {rev}: {changed} {removed}")
 
+    # -- subscribing -----------------------------------------------------
+
+    def subscribe(self) -> list[tuple[View, Subscriber]]:
+        """Subscribers of each view, to the session and to all there are."""
+        world: Any = self
+        session: Any = self.session
+        found = []
+        for view in VIEWS:
+            for followed in (session, None):
+                subscriber = Subscriber(world, followed, view.selection, interval=0.1)
+                self.addCleanup(subscriber.feed.stop)
+                found.append((view, subscriber))
+        return found
+
+    def follow_all(self, selection: Selection, *, since: int | None, interval: float) -> AllTorrentsFeed:
+        return AllTorrentsFeed(self.context.engine.boards, selection, since=since, interval=interval)
+
+    async def check_subscriber(self, view: View, subscriber: Subscriber) -> None:
+        """What it has after its next push is what a fresh list has."""
+        now = -1
+        while self.session.table.rev != now:
+            now, wanted, _ = await self.look(view)
+        subscriber.take()
+        if subscriber.session is None:
+            session_id = self.session.options.id
+            keys = {key: f"{session_id}/{key}" for key in wanted}
+            wanted = {
+                keys[key]: {**row, "session_id": session_id, "infohash": keys[key]}
+                for key, row in wanted.items()
+            }
+        self.assertEqual(subscriber.rows, wanted, subscriber.pushes[-1:])
+
     # -- changing --------------------------------------------------------
 
     def sources(self, rng: random.Random) -> list[Source]:
@@ -214,6 +254,7 @@ class DeltaPropertyTests(TestCase):
     async def live(self, seed: int) -> None:
         rng = random.Random(seed)
         away, there = self.sources(rng), dict[str, Source]()
+        subscribers = self.subscribe()
         for _ in range(STEPS):
             await self.step(rng, there, away)
             view = rng.choice(VIEWS)
@@ -222,10 +263,14 @@ class DeltaPropertyTests(TestCase):
             if not view.states:
                 self.assertEqual(set(keys), set(there))
             self.history.append((rev, view, table))
+            await self.check_subscriber(*rng.choice(subscribers))
             for seen in rng.sample(self.history, min(4, len(self.history))):
                 await self.catch_up(*seen)
         for seen in self.history:
             await self.catch_up(*seen)
+        for one in subscribers:
+            await self.check_subscriber(*one)
+            self.assertTrue(one[1].pushes)
         # both kinds of answers were met, or this test has shown nothing
         self.assertGreater(self.deltas, STEPS)
         self.assertGreater(self.lists, 0)

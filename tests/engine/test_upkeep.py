@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from resttorrent.engine import upkeep
 from resttorrent.engine.catalogue import Catalogue
+from resttorrent.engine.eventlog import EventLog
 from resttorrent.engine.fields import initial_row
 from resttorrent.engine.pace import Pace
 from resttorrent.engine.parts import Parts
@@ -19,7 +20,7 @@ from resttorrent.errors import PathOutsideRoots, StateDiskFull
 from resttorrent.store.revisions import Revisions
 from resttorrent.turns import TurnMeter
 
-from .fakes import fake_handle, torrent
+from .fakes import error_code, fake_handle, torrent
 
 
 class FakeStore:
@@ -59,11 +60,13 @@ class UpkeepTests(SynchronousTestCase):
         self.clock, self.store, self.link = Clock(), FakeStore(), FakeLink()
         self.confinement = FakeConfinement()
         self.table, self.torrents = StatusTable(Revisions(1, 0)), Catalogue()
+        self.log = EventLog(self.clock, lambda: 0.0)
         shared: Any = SimpleNamespace(
             reactor=self.clock,
             store=self.store,
             pace=Pace(self.clock, TurnMeter(lambda: 0.0)),
             now=lambda: 0.0,
+            log=self.log,
         )
         parts: Any = (self.link, self.confinement, self.table, self.torrents)
         self.upkeep = Upkeep(Parts("s", shared, *parts))
@@ -88,7 +91,7 @@ class UpkeepTests(SynchronousTestCase):
         return int(self.made.live.save_resume_data.call_count)  # type: ignore[attr-defined]
 
     def test_one_look_for_many_alerts(self) -> None:
-        for kind in (lt.state_changed_alert, lt.torrent_resumed_alert, lt.file_error_alert):
+        for kind in (lt.state_changed_alert, lt.torrent_resumed_alert, lt.torrent_checked_alert):
             self.hear(kind)
         self.assertEqual(self.link.posted, 0)
         self.clock.advance(0)
@@ -147,6 +150,48 @@ class UpkeepTests(SynchronousTestCase):
         self.hear(lt.state_changed_alert)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    # -- the event log ---------------------------------------------------
+
+    def logged(self) -> list[tuple[str, str, str]]:
+        return [(e.level, e.event, e.message) for e in self.log.newest(100).entries]
+
+    def test_errors_are_logged(self) -> None:
+        self.made.name = "a"
+        self.hear(lt.file_error_alert, error=error_code(28, "disk full"), filename=lambda: "/d/f")
+        self.hear(lt.torrent_error_alert, error=error_code(28, "disk full"))
+        self.assertEqual(
+            self.logged(),
+            [("error", "file_error", "a: disk full: /d/f"), ("error", "torrent_error", "a: disk full")],
+        )
+        (entry, _) = self.log.newest(100).entries
+        self.assertEqual((entry.session_id, entry.infohash), ("s", self.made.infohash))
+        self.clock.advance(0)
+        self.assertEqual(self.link.posted, 1)
+
+    def test_finished_is_logged_once(self) -> None:
+        """libtorrent says it again of torrents that were complete when they were loaded or are checked."""
+        self.hear(lt.torrent_finished_alert)
+        self.assertEqual(self.logged(), [], "complete when it was saved")
+        self.made.finished = False
+        for state in ("checking", "seeding", "stopped"):
+            self.hear(lt.torrent_finished_alert)
+            self.answer(self.status(state=state))
+            self.assertEqual([event for _, event, _ in self.logged()], ["torrent_finished"])
+
+    def test_finished_again_is_logged_again(self) -> None:
+        """What was complete was not, after all, and is downloaded anew."""
+        self.answer(self.status(state="downloading"))
+        self.hear(lt.torrent_finished_alert)
+        self.assertEqual(len(self.logged()), 1)
+
+    def test_what_was_removed_is_not_logged(self) -> None:
+        self.made.finished = False
+        self.torrents.remove(self.made)
+        self.hear(lt.torrent_finished_alert)
+        self.hear(lt.torrent_error_alert, error=error_code(28))
+        self.hear(lt.file_error_alert, error=error_code(28), filename=lambda: "/d/f")
+        self.assertEqual(self.logged(), [])
+
     # -- metadata --------------------------------------------------------
 
     def learn(self) -> None:
@@ -167,6 +212,7 @@ class UpkeepTests(SynchronousTestCase):
             self.store.info_saved, [("s", self.made.infohash, b"info", self.made.infohash, None)]
         )
         self.assertEqual((self.made.name, self.made.content_path), ("name", "/d/name"))
+        self.assertEqual([event for _, event, _ in self.logged()], ["metadata_received"])
 
     def test_metadata_that_was_not_stored(self) -> None:
         """It is tried again with the next minute."""
@@ -186,12 +232,14 @@ class UpkeepTests(SynchronousTestCase):
         self.assertTrue(self.made.stopped)
         self.made.live.pause.assert_called_once_with()  # type: ignore[attr-defined]
         self.assertEqual(self.store.stopped, [("s", self.made.infohash, True, None)])
+        self.assertEqual(self.logged()[-1], ("error", "torrent_stopped", "name: stopped: out"))
 
     # -- files that are missing ------------------------------------------
 
     def test_complete_torrent_is_held(self) -> None:
         self.hear(lt.fastresume_rejected_alert)
         self.made.live.pause.assert_called_once_with()  # type: ignore[attr-defined]
+        self.assertEqual([event for _, event, _ in self.logged()], ["torrent_error"])
         self.answer(self.status(state="stopped"))
         self.assertEqual(self.table.value(self.made.infohash, "state"), "missing_files")
         self.made.apply_stopped()

@@ -5,6 +5,7 @@ import json
 import random
 from collections.abc import Sequence
 from typing import Any
+from weakref import ref
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -215,6 +216,11 @@ class FilterTests(SynchronousTestCase):
         self.assertEqual(self.delta(), ([{"infohash": "a", "name": "A", "total": None}], []))
         self.world.check_list(self.SEEDS)
 
+    def test_never_there(self) -> None:
+        """A row that did not match and does not is nobody's business."""
+        self.world.put("b", state="stopped", name="other")
+        self.assertEqual(self.delta(), ([], []))
+
     def test_born_again_elsewhere(self) -> None:
         self.world.remove("a")
         self.world.put("a", state="stopped", name="A")
@@ -287,12 +293,19 @@ class ViewsTests(SynchronousTestCase):
 
     def test_kept_while_used(self) -> None:
         first, second, third = (Selection((name,)) for name in ("name", "state", "total"))
-        kept = self.views.of(first)
-        dropped = self.views.of(second)
-        self.assertIs(self.views.of(first), kept)
+        kept = ref(self.views.of(first))
+        dropped = ref(self.views.of(second))
+        self.views.of(first)
         self.views.of(third)
-        self.assertIs(self.views.of(first), kept)
-        self.assertIsNot(self.views.of(second), dropped)
+        self.assertIs(self.views.of(first), kept())
+        self.assertIsNone(dropped())
+
+    def test_held_by_somebody(self) -> None:
+        """It is the same for all, though many others were asked for since."""
+        held = self.views.of(Selection(("name",)))
+        for name in ("state", "total", "ratio"):
+            self.views.of(Selection((name,)))
+        self.assertIs(self.views.of(Selection(("name",))), held)
 
     def test_unchanged_list_is_the_same_bytes(self) -> None:
         self.table.put("a", make_row("a"))

@@ -7,30 +7,35 @@ Store → engine → commands → doors, started in that order and stopped in re
 
 import gc
 import time
+from dataclasses import replace
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from .commands import adding, daemon, peers, sessions, torrents
-from .commands.context import Context
+from .commands import adding, daemon, events, peers, sessions, subscribing, torrents
+from .commands.context import Context, Subscriptions
 from .commands.health import Health
 from .commands.registry import Registry
 from .engine.engine import Engine, Reason
+from .engine.eventlog import EventLog
 from .engine.pace import Pace
 from .engine.shared import Shared
 from .errors import StartFailed
 from .fetch import Fetcher
 from .listening import describe, listen_all, remove_listening_json, write_listening_json
+from .live.door import LiveDoor
 from .paths import Roots
 from .rest.site import build_site
 from .settings import Settings
+from .socketio import SocketResource, SocketServer
 from .store.refusals import StoreRefusal
 from .store.revisions import Revisions
 from .store.store import Store
 from .turns import TurnMeter, TurnWatch
+from .web.examples import build_examples
 
 DRAIN_TIMEOUT = 10.0
 """Seconds that running requests have to end when the daemon stops."""
@@ -64,11 +69,20 @@ class DaemonService:
         self._reserving.clock = reactor
         roots = Roots(settings.roots)
         pace = Pace(reactor, self.meter)
-        shared = Shared(reactor, self.store, self._revisions, roots, pace, time.time)
+        log = EventLog(reactor, time.time)
+        shared = Shared(reactor, self.store, self._revisions, roots, pace, time.time, log)
         self.engine = Engine(shared, interfaces=settings.peer_interfaces, discovery=settings.discovery)
         self.health = Health(self.engine, self.store, self.meter, reactor.seconds)
         self.registry = Registry(
-            [*sessions.COMMANDS, *torrents.COMMANDS, *adding.COMMANDS, *peers.COMMANDS, *daemon.COMMANDS]
+            [
+                *sessions.COMMANDS,
+                *torrents.COMMANDS,
+                *adding.COMMANDS,
+                *peers.COMMANDS,
+                *daemon.COMMANDS,
+                *events.COMMANDS,
+                *subscribing.COMMANDS,
+            ]
         )
         self.context = Context(
             engine=self.engine,
@@ -79,7 +93,21 @@ class DaemonService:
             seconds=reactor.seconds,
             started=reactor.seconds(),
         )
-        self.site = build_site(self.registry, lambda: self.context, reactor=reactor)
+        self.live = LiveDoor(self.registry, self._context_for, pace)
+        self.sockets = SocketServer(self.live, clock=reactor)
+        self.site = build_site(
+            self.registry,
+            lambda: self.context,
+            reactor=reactor,
+            beside={
+                b"socket.io": SocketResource(self.sockets, reactor=reactor),
+                b"examples": build_examples(),
+            },
+        )
+
+    def _context_for(self, subscriptions: Subscriptions) -> Context:
+        """What the commands of one live connection get."""
+        return replace(self.context, subscriptions=subscriptions)
 
     # -- starting --------------------------------------------------------
 
@@ -164,8 +192,11 @@ class DaemonService:
         if self._announced and self.settings.state_dir is not None:
             remove_listening_json(self.settings.state_dir)
         self.site.door.drain()
+        self.live.drain()
         try:
-            await self.site.door.drained().addTimeout(DRAIN_TIMEOUT, self._reactor)
+            drained = [self.site.door.drained(), self.live.drained()]
+            await DeferredList(drained, fireOnOneErrback=True).addTimeout(DRAIN_TIMEOUT, self._reactor)
+            await self.sockets.stop(farewell=False).addTimeout(DRAIN_TIMEOUT, self._reactor)
         except Exception as error:
             self.log.warn("requests were still running: {error!r}", error=error)
         self.site.close_connections()

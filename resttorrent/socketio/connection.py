@@ -90,7 +90,6 @@ class Connection:
         # what it sends at once waits until it stands
         self.session = make_session(engine, handshake, self.flush)
         self._flushing = False
-        self._set_timer()
 
     # -- what comes in ---------------------------------------------------
 
@@ -143,7 +142,6 @@ class Connection:
         """A WebSocket comes beside the polls."""
         self.engine.open_channel(channel, self._clock.seconds())
         self.flush()
-        self._set_timer()
 
     def receive(self, channel: Channel, payload: bytes, *, binary: bool) -> None:
         """A frame came."""
@@ -168,6 +166,11 @@ class Connection:
         self.engine.lose_channel(channel)
         self.flush()
 
+    def close(self, *, farewell: bool) -> None:
+        """End it when the client has got what waits for it; see ``EngineSocket.close``."""
+        self.engine.close(self._clock.seconds(), farewell=farewell)
+        self.flush()
+
     def abort(self, reason: str) -> None:
         """End it now."""
         self.engine.abort(reason)
@@ -187,6 +190,7 @@ class Connection:
         finally:
             self._flushing = False
         self._mind_reading()
+        self._set_timer()
 
     def _carry_out(self, output: object) -> None:
         # the commonest first
@@ -232,12 +236,14 @@ class Connection:
         deadline = self.engine.deadline
         if self.session.deadline is not None:
             deadline = min(deadline, self.session.deadline)
-        delay = max(deadline - self._clock.seconds(), 0.0)
         if self._timer is None:
-            self._timer = self._clock.callLater(delay, self._tick)
+            self._timer = self._clock.callLater(self._until(deadline), self._tick)
         elif self._timer.getTime() > deadline:
-            self._timer.reset(delay)
+            self._timer.reset(self._until(deadline))
         # one that comes too early looks again; most deadlines only move away
+
+    def _until(self, deadline: float) -> float:
+        return max(deadline - self._clock.seconds(), 0.0)
 
     def _tick(self) -> None:
         self._timer = None
@@ -245,4 +251,3 @@ class Connection:
         self.session.tick(now)
         self.engine.tick(now)
         self.flush()
-        self._set_timer()

@@ -29,6 +29,8 @@ TEXT = b"text/plain; charset=UTF-8"
 BINARY = b"application/octet-stream"
 MOST_PACKETS = 4096
 """Packets in one body. A client that called often while it could not send posts all of it at once."""
+MOST_ANSWERED = 16
+"""Packets in an answer to a GET: python-engineio's clients end the session at one more."""
 
 _SEPARATOR = b"\x1e"
 _LONGEST_LENGTH = 10
@@ -43,7 +45,8 @@ def encode(packets: Sequence[Packet], eio: EioVersion, *, base64: bool = False) 
     """
     if eio == 4:
         return TEXT, _SEPARATOR.join([_inline(packet, eio) for packet in packets])
-    if not base64 and any(packet.binary for packet in packets):
+    # clients of Socket.IO 1 take text bodies for UTF-8 that was encoded twice; bytes are read by all alike
+    if not base64 and any(packet.binary or not packet.data.isascii() for packet in packets):
         return BINARY, b"".join([_counted_bytes(packet) for packet in packets])
     return TEXT, b"".join([_counted_text(_inline(packet, eio)) for packet in packets])
 
@@ -53,11 +56,12 @@ def overhead(packet: Packet) -> int:
     return 16 + (len(packet.data) // 2 if packet.binary else 0)
 
 
-def decode(body: bytes, eio: EioVersion, *, binary: bool = False) -> list[Packet]:
+def decode(body: bytes, eio: EioVersion, *, binary: bool = False, base64: bool = False) -> list[Packet]:
     """
     Read a body's packets.
 
     :param binary: its content type is ``application/octet-stream``, which only EIO3 has.
+    :param base64: the client takes no binary bodies, and may be one of Socket.IO 1, which encode text twice.
     :raises MalformedPacket: if it can't be read, or holds more than ``MOST_PACKETS``.
     """
     if eio == 4:
@@ -69,7 +73,7 @@ def decode(body: bytes, eio: EioVersion, *, binary: bool = False) -> list[Packet
     for packet in _read_bytes(body) if binary else _read_text(body):
         if len(packets) == MOST_PACKETS:
             raise _too_many()
-        packets.append(packet)
+        packets.append(_encoded_once(packet) if base64 and not binary else packet)
     if not packets:
         raise MalformedPacket("a payload has at least one packet")
     return packets
@@ -144,6 +148,22 @@ def _length(text: str, position: int) -> tuple[int, int]:
     if not digits or not _DIGITS.issuperset(digits):
         raise MalformedPacket("a packet begins with its length and a colon")
     return colon + 1, colon + 1 + int(digits)
+
+
+def _encoded_once(packet: Packet) -> Packet:
+    """
+    The packet, without the second encoding that a client of Socket.IO 1 gives it.
+
+    Such text has no character above U+00FF, and these make UTF-8: nobody writes that.
+    """
+    if packet.binary or packet.data.isascii():
+        return packet
+    try:
+        data = packet.data.decode().encode("latin-1")
+        data.decode()
+    except UnicodeError:
+        return packet
+    return Packet(packet.type, data)
 
 
 # -- EIO3, as bytes -------------------------------------------------------

@@ -95,6 +95,15 @@ class EngineServer:
             raise Refused(1, "Session ID unknown")
         return socket
 
+    def check_room(self, address: str) -> None:
+        """
+        Look whether one more session may begin.
+
+        :raises Refused: if there are too many.
+        """
+        if len(self._sockets) >= self.limits.sockets or self._count[address] >= self.limits.per_address:
+            raise Refused(4, "Too many connections", 429)
+
     def open(self, query: Query, address: str, now: float, *, channel: Channel | None = None) -> EngineSocket:
         """
         Begin a session.
@@ -102,8 +111,7 @@ class EngineServer:
         :param channel: the WebSocket that it comes by; none for polling.
         :raises Refused: if there are too many.
         """
-        if len(self._sockets) >= self.limits.sockets or self._count[address] >= self.limits.per_address:
-            raise Refused(4, "Too many connections", 429)
+        self.check_room(address)
         eio: EioVersion = 3 if query["EIO"] == "3" else 4
         sid = secrets.token_urlsafe(15)
         socket = EngineSocket(

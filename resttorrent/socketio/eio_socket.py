@@ -44,6 +44,10 @@ PROBE_TIMEOUT = 10.0
 """Seconds that a channel may take to become the transport."""
 MOST_UNSENT = 64 * 1024 * 1024
 """Bytes that may wait for a client; one that asks for more than it reads is dropped."""
+MOST_AHEAD = 1024 * 1024
+"""Bytes that may wait for a channel that is not full, before it counts as full."""
+SLICE = 64 * 1024
+"""Bytes after which a channel is given the time to say that it is full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,7 @@ class EngineSocket:
     One session.
 
     :param channel: the WebSocket that it began with; ``None`` for one that polls.
-    :param base64: an EIO3 client that takes no binary in polls.
+    :ivar base64: an EIO3 client that takes no binary in polls.
     :param greeting: JSON that the client gets first, in the open packet.
     """
 
@@ -125,7 +129,7 @@ class EngineSocket:
         self.closed = False
         self.unsent = 0
         self._channel = channel
-        self._base64 = base64
+        self.base64 = base64
         self._max_payload = max_payload
         self._heartbeat = Heartbeat(eio, timing, now)
         self._timing = timing
@@ -138,6 +142,7 @@ class EngineSocket:
         self._probed = False
         self._probe_ends = 0.0
         self._closing_until: float | None = None
+        self._farewell = True
         self._starved = False
         self._put(Outgoing(Packet(OPEN, greeting)))
 
@@ -170,7 +175,7 @@ class EngineSocket:
         if self._channel is None:
             writable = self._polled and not self._probed and self.unsent < self._max_payload
         else:
-            writable = not self._paused
+            writable = not self._paused and self.unsent < MOST_AHEAD
         self._starved = not writable
         return writable
 
@@ -187,6 +192,8 @@ class EngineSocket:
         """Take what has to be done, in this order."""
         if not self.closed:
             self._pump()
+            if self._starved and self.writable:
+                self._outputs.append(Writable())
         taken, self._outputs = self._outputs, []
         return taken
 
@@ -212,11 +219,13 @@ class EngineSocket:
 
     def _pump(self) -> None:
         if self._channel is not None:
-            while self._buffer and not self._paused:
+            # a slice: the channel may be full after it
+            end = self.unsent - SLICE
+            while self._buffer and not self._paused and self.unsent > end:
                 self._outputs.append(Write(self._channel, self._take()))
         elif self._polled and (self._buffer or self._probed or self._closing_until is not None):
             self._respond()
-        else:
+        elif self._farewell:
             return
         if self._closing_until is not None and not self._buffer:
             self._end("the server closed it")
@@ -228,16 +237,17 @@ class EngineSocket:
         while self._buffer:
             packet = self._buffer[0].packet
             room -= len(packet.data) + eio_payload.overhead(packet)
-            if packets and room < 0:
+            # one less than it may be, for the packet that closes
+            if packets and (room < 0 or len(packets) == eio_payload.MOST_ANSWERED - 1):
                 break
             packets.append(self._take().packet)
-        if self._closing_until is not None and not self._buffer:
+        if self._closing_until is not None and not self._buffer and self._farewell:
             packets.append(Packet(CLOSE))
         self._answer(packets or [Packet(NOOP)])
 
     def _answer(self, packets: list[Packet]) -> None:
         self._polled = False
-        self._outputs.append(Respond(*eio_payload.encode(packets, self.eio, base64=self._base64)))
+        self._outputs.append(Respond(*eio_payload.encode(packets, self.eio, base64=self.base64)))
 
     # -- polling ---------------------------------------------------------
 
@@ -252,8 +262,6 @@ class EngineSocket:
             self._end("two polls at once")
             raise Overlap
         self._polled = True
-        if not self._buffer:
-            self._tell_writable()
 
     def poll_gone(self) -> None:
         """The client hung up while its GET waited."""
@@ -283,7 +291,7 @@ class EngineSocket:
         if self.closed:
             return
         try:
-            packets = eio_payload.decode(body, self.eio, binary=binary)
+            packets = eio_payload.decode(body, self.eio, binary=binary, base64=self.base64)
             for packet in packets:
                 self._receive(packet, now)
         except MalformedPacket as error:
@@ -347,9 +355,8 @@ class EngineSocket:
 
     def resume(self, channel: Channel) -> None:
         """The channel takes more."""
-        if channel is self._channel and self._paused:
+        if channel is self._channel:
             self._paused = False
-            self._tell_writable()
 
     def _receive_probe(self, packet: Packet) -> None:
         if packet.type == PING and packet.data == _PROBE and not self._probed:
@@ -368,7 +375,6 @@ class EngineSocket:
         channel = self._probe
         self._forget_probe()
         self._channel = channel
-        self._tell_writable()
 
     def _drop_probe(self) -> None:
         self._outputs.append(Drop(self._probe))
@@ -376,13 +382,6 @@ class EngineSocket:
 
     def _forget_probe(self) -> None:
         self._probe, self._probed = None, False
-        if self._channel is None and self._polled:
-            self._tell_writable()
-
-    def _tell_writable(self) -> None:
-        if self._starved and not self.closed:
-            self._starved = False
-            self._outputs.append(Writable())
 
     # -- packets ---------------------------------------------------------
 
@@ -422,10 +421,16 @@ class EngineSocket:
         elif due == "lost":
             self._end("ping timeout")
 
-    def close(self, now: float) -> None:
-        """End it when the client has got what waits for it, within pingTimeout."""
+    def close(self, now: float, *, farewell: bool = True) -> None:
+        """
+        End it when the client has got what waits for it, within pingTimeout.
+
+        :param farewell: say so to a client that polls. Some that are told do not come back by themselves;
+            one that is not told finds its session gone, and opens another.
+        """
         if not self.closed and self._closing_until is None:
             self._closing_until = now + self._timing.timeout
+            self._farewell = farewell
 
     def abort(self, reason: str) -> None:
         """End it at once."""
@@ -434,7 +439,7 @@ class EngineSocket:
 
     def _end(self, reason: str, *, drop: bool = True) -> None:
         if self._polled:
-            self._answer([Packet(CLOSE)])
+            self._answer([Packet(CLOSE if self._farewell else NOOP)])
         self.closed = True
         channels = [self._channel] if drop else []
         for channel in (*channels, self._probe):

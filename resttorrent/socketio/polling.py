@@ -70,7 +70,7 @@ class Polling:
         For sites that tell of it. ``render`` alone does as well, but can't see two POSTs at once.
         """
         connection = self._server.named(query_of(request.uri))
-        if connection is None:
+        if connection is None or request.method != b"POST":
             return
         try:
             connection.begin_post()

@@ -56,6 +56,7 @@ class SocketServer:
             raise Refused(4, "The server is stopping", 503)
         if self._admit is not None:
             self._admit(handshake)
+        self.engines.check_room(handshake.address)
         return None
 
     def open(self, handshake: Handshake, channel: Channel | None = None) -> Connection:
@@ -92,14 +93,18 @@ class SocketServer:
             while self._ended:
                 self._ended.pop().callback(None)
 
-    def stop(self) -> "Deferred[None]":
-        """End all sessions, when their clients have got what waits for them; fires when none is left."""
+    def stop(self, *, farewell: bool = True) -> "Deferred[None]":
+        """
+        End all sessions, when their clients have got what waits for them; fires when none is left.
+
+        :param farewell: ``False`` if the clients are to come back by themselves, to the next server.
+        """
         self._stopping = True
-        ended: Deferred[None] = Deferred(self._ended.remove)
-        self._ended.append(ended)
         for connection in tuple(self._connections.values()):
-            connection.session.close()
-        if not self._connections:
-            self._ended.remove(ended)
+            connection.close(farewell=farewell)
+        ended: Deferred[None] = Deferred(self._ended.remove)
+        if self._connections:
+            self._ended.append(ended)
+        else:
             ended.callback(None)
         return ended

@@ -23,6 +23,10 @@ import msgspec
 
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = range(7)
 MOST_ATTACHMENTS = 10
+MOST_VALUES = 500_000
+"""Values in one packet: an empty list is 2 bytes sent, but 64 bytes held."""
+MOST_DEPTH = 100
+"""Levels of JSON in one packet; what walks through it may call itself for each."""
 RESERVED = frozenset(
     ("connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener")
 )
@@ -123,10 +127,31 @@ def _check(packet: SioPacket) -> None:
 
 
 def _json(raw: bytes) -> Any:
+    # those inside of strings count too: the bounds leave room for them
+    openings = raw.count(b"[") + raw.count(b"{")
+    if openings + raw.count(b",") > MOST_VALUES:
+        raise MalformedMessage("a packet's data has too many values")
     try:
-        return _decode(raw)
+        data = _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise MalformedMessage("a packet's data is JSON") from None
+    if openings > MOST_DEPTH and _is_deeper(data):
+        raise MalformedMessage("a packet's data is nested too deeply")
+    return data
+
+
+def _is_deeper(data: Any) -> bool:
+    level = [data]
+    for _ in range(MOST_DEPTH):
+        level = [
+            child
+            for item in level
+            if isinstance(item, list | dict)
+            for child in (item if isinstance(item, list) else item.values())
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _text(raw: bytes) -> str:

@@ -10,11 +10,14 @@ An application says what happens::
 Source: the Socket.IO protocol, versions 4 (spoken above EIO3) and 5 (above EIO4).
 """
 
+import json
+import re
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from twisted.logger import Logger
 
 from .attachments import put_back, take_out
 from .eio_packet import MESSAGE, Packet
@@ -36,6 +39,9 @@ from .sio_packet import (
 )
 
 _BINARY = {EVENT: BINARY_EVENT, ACK: BINARY_ACK}
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
+MOST_ATTACHED = 16 * 1024 * 1024
+"""Bytes of one packet's attachments together."""
 _NOT_JOINED = "no namespace was joined in time"
 
 
@@ -54,6 +60,8 @@ class Refusal(Exception):
 class Application:
     """
     What answers clients; all methods do nothing until they are overridden.
+
+    One that raises ends the client's session, and is logged.
 
     :ivar namespaces: those that may be joined.
     """
@@ -149,13 +157,31 @@ def _message(packet: SioPacket) -> Outgoing:
     return Outgoing(Packet(MESSAGE, encode(packet)))
 
 
+def in_ascii(outgoing: Outgoing) -> Outgoing:
+    """
+    The same for a client that may be one of Socket.IO 1, which misread other text in polls (``eio_payload``).
+    """
+    packet = outgoing.packet
+    if packet.binary or packet.data.isascii():
+        return outgoing
+    # what is not ASCII stands in JSON strings, where any character can be written as an escape
+    return Outgoing(Packet(packet.type, _NOT_ASCII.sub(_escape, packet.data.decode()).encode()))
+
+
+def _escape(found: re.Match[str]) -> str:
+    # json writes what is beyond the Basic Multilingual Plane as a pair
+    return json.dumps(found[0])[1:-1]
+
+
 class Client:
     """
     The Socket.IO side of one Engine.IO session.
 
     :param seconds: the time; :param flush: called when there is something to send.
-    :ivar deadline: when ``tick`` is due; ``None`` once a namespace was joined.
+    :ivar deadline: when ``tick`` is due; ``None`` while the client is in a namespace.
     """
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -170,11 +196,13 @@ class Client:
         self.engine = engine
         self.handshake = handshake
         self.deadline: float | None = seconds() + connect_timeout
+        self._connect_timeout = connect_timeout
         self._application = application
         self._flush = flush
         self._sockets: dict[str, Socket] = {}
         self._pending: SioPacket | None = None
         self._attachments: list[bytes] = []
+        self._is_broken = False
         self._seconds = seconds
         if engine.eio == 3:
             # such clients are in the main namespace by coming
@@ -183,7 +211,9 @@ class Client:
     # -- what comes in ---------------------------------------------------
 
     def receive(self, message: Packet) -> None:
-        """A message came; one that breaks the protocol ends the session."""
+        """A message came; one that breaks the protocol ends the session, and none after it counts."""
+        if self._is_broken:
+            return
         try:
             if message.binary:
                 self._attach(message.data)
@@ -196,13 +226,15 @@ class Client:
                 else:
                     self._dispatch(packet)
         except MalformedMessage as error:
-            self.engine.abort(f"a malformed message: {error}")
+            self._break(f"a malformed message: {error}")
 
     def _attach(self, data: bytes) -> None:
         packet = self._pending
         if packet is None:
             raise MalformedMessage("an attachment belongs to no packet")
         self._attachments.append(data)
+        if sum(map(len, self._attachments)) > MOST_ATTACHED:
+            raise MalformedMessage("attachments are too large")
         if len(self._attachments) < packet.attachments:
             return
         attachments, self._attachments, self._pending = self._attachments, [], None
@@ -220,7 +252,7 @@ class Client:
             self.leave(socket, "client namespace disconnect")
         elif packet.type in (EVENT, BINARY_EVENT):
             name, *arguments = packet.data
-            self._application.event(socket, name, arguments, packet.id)
+            self._tell(self._application.event, socket, name, arguments, packet.id)
         # a server that asks for no acknowledgements has nothing to do with those that come
 
     def _connect(self, packet: SioPacket) -> None:
@@ -239,11 +271,29 @@ class Client:
         except Refusal as refusal:
             self._refuse(namespace, refusal)
             return
+        except Exception:
+            self._break_of_mistake()
+            return
         self.deadline = None
         socket = self._sockets[namespace] = Socket(self, namespace, data)
         welcome = {"sid": socket.id} if self.engine.eio == 4 else None
         self.send([_message(SioPacket(CONNECT, namespace, welcome))])
-        self._application.connect(socket, auth)
+        self._tell(self._application.connect, socket, auth)
+
+    def _tell(self, what: Callable[..., None], *arguments: Any) -> None:
+        """Tell the application something."""
+        try:
+            what(*arguments)
+        except Exception:
+            self._break_of_mistake()
+
+    def _break_of_mistake(self) -> None:
+        self._log.failure("the application failed")
+        self._break("an error of the server")
+
+    def _break(self, reason: str) -> None:
+        self._is_broken = True
+        self.engine.abort(reason)
 
     def _refuse(self, namespace: str, refusal: Refusal) -> None:
         data: Any = str(refusal)
@@ -254,6 +304,8 @@ class Client:
     # -- what goes out ---------------------------------------------------
 
     def send(self, packets: Sequence[Outgoing]) -> None:
+        if self.engine.base64:
+            packets = [in_ascii(outgoing) for outgoing in packets]
         self.engine.send(packets)
         self._flush()
 
@@ -273,20 +325,21 @@ class Client:
     def writable(self) -> None:
         """The engine can take more."""
         for socket in tuple(self._sockets.values()):
-            self._application.writable(socket)
+            self._tell(self._application.writable, socket)
 
     def leave(self, socket: Socket, reason: str) -> None:
-        """One namespace less; the session ends with the last."""
+        """One namespace less; the session itself goes on for a while, for the client to join another."""
         if self._sockets.pop(socket.namespace, None) is None:
             return
         socket.connected = False
-        self._application.disconnect(socket, reason)
+        self._tell(self._application.disconnect, socket, reason)
         if not self._sockets:
-            self.close()
+            # it may join again, in the time that it had at first
+            self.deadline = self._seconds() + self._connect_timeout
 
     def ended(self, reason: str) -> None:
         """The session is over."""
         sockets, self._sockets = self._sockets, {}
         for socket in sockets.values():
             socket.connected = False
-            self._application.disconnect(socket, reason)
+            self._tell(self._application.disconnect, socket, reason)

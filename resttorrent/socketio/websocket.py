@@ -7,11 +7,12 @@ and ``resumeProducing`` of the gate; a ``Connection`` calls ``write_frame``, ``d
 ``go_on_reading``.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
-from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.interfaces import IPushProducer, IReactorTime, IWriteDescriptor
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -52,6 +53,7 @@ class SocketProtocol(WebSocketServerProtocol):
     factory: "SocketFactory"
     # a TCP or TLS transport; its interface says less than it can
     transport: Any
+    _write: Callable[[bytes], None]
     _connection: Connection | None = None
     _handshake: Handshake | None = None
 
@@ -79,14 +81,20 @@ class SocketProtocol(WebSocketServerProtocol):
         # the HTTP channel, which handed the transport over, is still registered
         transport.unregisterProducer()
         transport.registerProducer(Gate(self), True)
+        # one that can write at once need not wait for the reactor's next turn
+        self._write = getattr(transport, "write_at_once", transport.write)
         if self._connection is not None:
             self._connection.open_channel(self)
             return
         assert self._handshake is not None
+        if IWriteDescriptor.providedBy(transport):
+            # some clients miss a packet that comes along with the answer to their handshake
+            transport.doWrite()
         try:
             self._connection = self.factory.server.open(self._handshake, self)
-        except Refused as refused:
-            self.sendClose(1013, str(refused))
+        except Refused:
+            # it was let in when there was room
+            self.drop()
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """A message came; text has been found to be UTF-8."""
@@ -100,6 +108,10 @@ class SocketProtocol(WebSocketServerProtocol):
 
     def onClose(self, wasClean: bool, code: int, reason: str) -> None:
         """The WebSocket is gone."""
+        if self.closeHandshakeTimeoutCall is not None:
+            # Autobahn forgets it where the client hangs up in the middle of closing
+            self.closeHandshakeTimeoutCall.cancel()
+            self.closeHandshakeTimeoutCall = None
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.lose_channel(self)
@@ -119,7 +131,7 @@ class SocketProtocol(WebSocketServerProtocol):
     def write_frame(self, frame: bytes) -> None:
         """Send a whole frame."""
         if self.state == self.STATE_OPEN:
-            self.transport.write(frame)
+            self._write(frame)
 
     def drop(self) -> None:
         """Close it, once what was written is out; within 5 s."""

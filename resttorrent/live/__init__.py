@@ -1,0 +1,1 @@
+"""The Socket.IO door: commands and subscriptions as events, on the ``socketio`` library."""

@@ -1,0 +1,195 @@
+"""
+Event ``v1`` in, one command run, event ``v1`` out: ``{t_id, command, …parameters}``, in namespace ``/``.
+
+The answer is the object that REST gives, with the same ``t_id``; where the client asked for an
+acknowledgement, it gets the same object there as well. Commands run side by side and are answered as they
+are ready. No command is known by name here; a result that is a subscription is one by its type.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+
+from ..commands.answers import Subscribed, Tagged
+from ..commands.context import Subscriptions
+from ..commands.envelope import TransactionId, encoded, failure_of, transaction_id
+from ..commands.registry import Command, Registry
+from ..engine.feeds import Feed
+from ..engine.pace import Pace
+from ..errors import BadParameter, CommandError, NotFound, Stopping, TooMany
+from ..socketio import Application, Socket
+from .caller import Caller
+
+EVENT = "v1"
+MOST_RUNNING = 1000
+"""Commands of one socket that may run at a time."""
+
+ContextFor = Callable[[Subscriptions], object]
+
+
+class Visit:
+    """
+    One socket's stay.
+
+    :ivar context: what its commands get; :ivar running: those that run.
+    """
+
+    __slots__ = ("caller", "context", "running")
+
+    def __init__(self, caller: Caller, context: object) -> None:
+        self.caller = caller
+        self.context = context
+        self.running: dict[Deferred[None], Command] = {}
+
+    def break_off(self) -> None:
+        """Cancel what changes nothing; what changes something is never broken off in the middle."""
+        for work, command in tuple(self.running.items()):
+            if command.is_safe:
+                work.cancel()
+
+
+class LiveDoor(Application):
+    """
+    The application on the Socket.IO server.
+
+    :param context_for: makes the commands' first argument for one client.
+    """
+
+    _log = Logger()
+
+    def __init__(self, registry: Registry, context_for: ContextFor, pace: Pace) -> None:
+        self._registry = registry
+        self._context_for = context_for
+        self._pace = pace
+        self._visits: dict[Socket, Visit] = {}
+        self._running = 0
+        self._draining = False
+        self._waiting: list[Deferred[None]] = []
+
+    # -- from the server -------------------------------------------------
+
+    def connect(self, socket: Socket, auth: Any) -> None:
+        caller = Caller(socket)
+        socket.data = self._visits[socket] = Visit(caller, self._context_for(caller))
+
+    def disconnect(self, socket: Socket, reason: str) -> None:
+        visit = self._visits.pop(socket)
+        visit.caller.close()
+        visit.break_off()
+
+    def writable(self, socket: Socket) -> None:
+        visit: Visit = socket.data
+        visit.caller.pump()
+
+    def event(self, socket: Socket, name: str | int, arguments: list[Any], ack_id: int | None) -> None:
+        visit: Visit = socket.data
+        t_id: TransactionId = None
+        try:
+            message = _message(name, arguments)
+            t_id = transaction_id(message.pop("t_id", None))
+            command = self._command(visit, message)
+        except CommandError as error:
+            self._answer(socket, encoded(failure_of(error), t_id), ack_id)
+            return
+        work = Deferred.fromCoroutine(self._serve(socket, command, message, t_id, ack_id))
+        if not work.called:
+            visit.running[work] = command
+            self._running += 1
+            work.addBoth(self._ended, visit, work)
+        work.addErrback(lambda failure: self._log.failure("an answer could not be sent", failure))
+
+    def _ended(self, result: object, visit: Visit, work: "Deferred[None]") -> object:
+        del visit.running[work]
+        self._running -= 1
+        self._tell_waiting()
+        return result
+
+    def drain(self) -> None:
+        """Refuse new commands from now on, and end the running ones that change nothing."""
+        self._draining = True
+        for visit in tuple(self._visits.values()):
+            visit.break_off()
+
+    def drained(self) -> "Deferred[None]":
+        """Fires when no command runs; cancel it to wait no longer."""
+        waiter: Deferred[None] = Deferred(self._waiting.remove)
+        self._waiting.append(waiter)
+        self._tell_waiting()
+        return waiter
+
+    def _tell_waiting(self) -> None:
+        while self._waiting and not self._running:
+            self._waiting.pop().callback(None)
+
+    # -- a command -------------------------------------------------------
+
+    def _command(self, visit: Visit, message: dict[str, Any]) -> Command:
+        if self._draining:
+            raise Stopping("the daemon is stopping")
+        if len(visit.running) >= MOST_RUNNING:
+            raise TooMany(f"{MOST_RUNNING} commands of this socket are running: wait for an answer")
+        name = message.pop("command", None)
+        if not isinstance(name, str):
+            raise BadParameter("command: expected the name of a command", field="command")
+        return self._registry.named(name)
+
+    async def _serve(
+        self,
+        socket: Socket,
+        command: Command,
+        message: dict[str, Any],
+        t_id: TransactionId,
+        ack_id: int | None,
+    ) -> None:
+        visit: Visit = socket.data
+        try:
+            # many may have come at once
+            await self._pace.breathe("commands of a socket")
+            result = await command.function(visit.context, **command.bind(message.items()))
+            if isinstance(result, Subscribed):
+                self._open(socket, result.feed, t_id, ack_id)
+                return
+            body = encoded(result.answer if isinstance(result, Tagged) else result, t_id)
+        except CommandError as error:
+            body = encoded(failure_of(error), t_id)
+        except CancelledError:
+            body = encoded(failure_of(Stopping("the daemon is stopping")), t_id)
+        except Exception:
+            self._log.failure("a command failed unexpectedly: {name}", name=command.name)
+            mistake = CommandError("the daemon made a mistake; its log says more")
+            body = encoded(failure_of(mistake), t_id)
+        self._answer(socket, body, ack_id)
+
+    def _open(self, socket: Socket, feed: Feed, t_id: TransactionId, ack_id: int | None) -> None:
+        """Answer with what the feed shows, and push what comes."""
+        if not socket.connected:
+            feed.stop()
+            return
+        visit: Visit = socket.data
+        subscription, body = visit.caller.open(feed, t_id)
+        self._answer(socket, body, ack_id)
+        visit.caller.begin(subscription)
+
+    @staticmethod
+    def _answer(socket: Socket, body: bytes, ack_id: int | None) -> None:
+        raw = msgspec.Raw(body)
+        socket.emit(EVENT, raw)
+        if ack_id is not None:
+            socket.acknowledge(ack_id, raw)
+
+
+def _message(name: str | int, arguments: list[Any]) -> dict[str, Any]:
+    """
+    The object that came with the event.
+
+    :raises NotFound: for another event; :raises BadParameter: for something else than one object.
+    """
+    if name != EVENT:
+        shown = str(name)[:64]
+        raise NotFound(f"unknown event {shown!r}: commands are events named {EVENT!r}", field="event")
+    if len(arguments) != 1 or not isinstance(arguments[0], dict):
+        raise BadParameter("expected one object: {command, t_id, …parameters}")
+    return dict(arguments[0])

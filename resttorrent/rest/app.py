@@ -2,30 +2,37 @@
 The REST door: an HTTP request in, one command run, an answer out.
 
 The registry says what is served; no command is known by name here. A request's pairs come from path, query
-and body, and the command judges them. A command that changes nothing is cancelled when its client is gone.
-While the daemon stops, requests that change nothing (RFC 9110 §9.2.1; a long poll would hold all up) end with
-503, others may finish.
+and body, and the command judges them. A subscription is answered with a stream of events. A command that
+changes nothing is cancelled when its client is gone. While the daemon stops, requests that change nothing
+(RFC 9110 §9.2.1; a long poll would hold all up) end with 503, streams just end, others may finish.
 """
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.interfaces import IReactorThreads
+from twisted.internet.interfaces import IReactorThreads, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from ..commands.registry import Command, Registry
+from ..commands.answers import Subscribed
+from ..commands.envelope import TransactionId, transaction_id
+from ..commands.registry import Command, Parameter, Registry
 from ..errors import CommandError, Stopping
 from . import bodies, replies, urlencoded
 from .compression import SMALLEST, Compressor
+from .events import EventStream, Streams, last_event_id, resumed_by
 from .negotiation import accepts_gzip, matches_tag
-from .replies import Reply, TransactionId
+from .replies import Reply
 from .routes import Routes
 
 SAFE_METHODS = (b"GET", b"HEAD", b"OPTIONS")
+
+
+class DoorReactor(IReactorThreads, IReactorTime):
+    """What the door asks of the reactor."""
 
 
 class Exchange:
@@ -35,16 +42,17 @@ class Exchange:
     :ivar pairs: the parameters read so far.
     :ivar t_id: what to echo.
     :ivar running: the work, cancelled when ``gone`` (no client, no reply) or ``stopped`` (with the daemon),
-        if it changes nothing.
+        if it ``can_be_cut``: while it changes nothing.
     """
 
-    __slots__ = ("gone", "pairs", "path", "query", "request", "running", "stopped", "t_id")
+    __slots__ = ("can_be_cut", "gone", "pairs", "path", "query", "request", "running", "stopped", "t_id")
 
     def __init__(self, request: Request) -> None:
         self.request = request
         self.path, _, self.query = request.uri.partition(b"?")
         self.pairs: list[tuple[str, object]] = []
         self.t_id: TransactionId = None
+        self.can_be_cut = request.method in SAFE_METHODS
         self.gone = False
         self.stopped = False
         self.running: Deferred[None] | None = None
@@ -53,8 +61,8 @@ class Exchange:
         """Add parameters, but for those that belong to the envelope."""
         for name, value in pairs:
             if name == "t_id":
-                if self.t_id is None and type(value) in (str, int, float):
-                    self.t_id = value  # type: ignore[assignment]
+                if self.t_id is None:
+                    self.t_id = transaction_id(value)
             elif name != "command":
                 self.pairs.append((name, value))
 
@@ -70,18 +78,26 @@ class Exchange:
             content_type = self.request.requestHeaders.getRawHeaders(b"Content-Type", [None])[0]
             self.take(bodies.pairs_of(content_type, self.header(b"Content-Encoding"), body))
 
+    def resume(self, since: Parameter) -> None:
+        """Let a Last-Event-ID header stand for a parameter that was not given."""
+        header = self.header(b"Last-Event-ID")
+        if header is None or any(name in (since.name, *since.aliases) for name, _ in self.pairs):
+            return
+        value = last_event_id(header, since)
+        if value is not None:
+            self.pairs.append((since.name, value))
+
     def client_left(self, reason: Failure) -> None:
         self.gone = True
-        # what changes something is never broken off in the middle
-        if self.request.method in SAFE_METHODS:
-            self._cancel()
+        self._cut()
 
     def stop(self) -> None:
         self.stopped = True
-        self._cancel()
+        self._cut()
 
-    def _cancel(self) -> None:
-        if self.running is not None:
+    def _cut(self) -> None:
+        # what changes something is never broken off in the middle
+        if self.can_be_cut and self.running is not None:
             self.running.cancel()
 
     def header(self, name: bytes) -> bytes | None:
@@ -101,12 +117,17 @@ class Door(Resource):
     _log = Logger()
 
     def __init__(
-        self, registry: Registry, make_context: Callable[[], object], *, reactor: IReactorThreads
+        self, registry: Registry, make_context: Callable[[], object], *, reactor: DoorReactor
     ) -> None:
         Resource.__init__(self)
         self._make_context = make_context
         self._compressor = Compressor(reactor)
-        self._routes = Routes((c.name, c.method, c.route, self._handler(c)) for c in registry)
+        self._streams = Streams(reactor)
+        self._routes = Routes(
+            (c.name, c.method, c.route, self._handler(c))
+            for c in registry
+            if c.method is not None and c.route is not None
+        )
         self._running: set[Exchange] = set()
         self._draining = False
         self._waiting: list[Deferred[None]] = []
@@ -130,8 +151,7 @@ class Door(Resource):
         """Refuse new requests from now on, and end the running ones that change nothing."""
         self._draining = True
         for exchange in tuple(self._running):
-            if exchange.request.method in SAFE_METHODS:
-                exchange.stop()
+            exchange.stop()
 
     def drained(self) -> Deferred[None]:
         """Fires when no request runs; cancel it (``addTimeout``) to wait no longer."""
@@ -167,27 +187,47 @@ class Door(Resource):
         return self._routes.run(name, request, exchange, **variables)
 
     def _handler(self, command: Command) -> Callable[..., Coroutine[Deferred[Any], Any, None]]:
+        since = resumed_by(command)
+
         def handle(
             request: Request, exchange: Exchange, **variables: str
         ) -> Coroutine[Deferred[Any], Any, None]:
-            return self._serve(exchange, command, variables)
+            return self._serve(exchange, command, variables, since)
 
         return handle
 
-    async def _serve(self, exchange: Exchange, command: Command, variables: Mapping[str, str]) -> None:
+    async def _serve(
+        self, exchange: Exchange, command: Command, variables: Mapping[str, str], since: Parameter | None
+    ) -> None:
         try:
-            reply = await self._reply(exchange, command, variables)
+            reply = await self._reply(exchange, command, variables, since)
+            if isinstance(reply, EventStream):
+                await self._stream(reply, exchange)
+                return
             reply = await self._compressed(reply, exchange)
         except CancelledError:
             reply = replies.of_error(Stopping("the daemon is stopping"), exchange.t_id)
         if not exchange.gone:
             self._send(reply, exchange)
 
-    async def _reply(self, exchange: Exchange, command: Command, variables: Mapping[str, str]) -> Reply:
+    async def _stream(self, stream: EventStream, exchange: Exchange) -> None:
+        if exchange.gone:
+            stream.abandon()
+            return
+        exchange.can_be_cut = True
+        await self._streams.serve(stream, exchange.request)
+
+    async def _reply(
+        self, exchange: Exchange, command: Command, variables: Mapping[str, str], since: Parameter | None
+    ) -> Reply | EventStream:
         try:
             exchange.take(variables.items())
             exchange.take_body()
+            if since is not None:
+                exchange.resume(since)
             result = await command.function(self._make_context(), **command.bind(exchange.pairs))
+            if isinstance(result, Subscribed):
+                return self._streamed(result, exchange)
             reply = replies.of_result(result, command, variables, exchange.t_id)
         except CommandError as error:
             return replies.of_error(error, exchange.t_id)
@@ -200,6 +240,12 @@ class Door(Resource):
             if known is not None and matches_tag(known, reply.opaque_tag):
                 return reply.not_modified()
         return reply
+
+    def _streamed(self, result: Subscribed, exchange: Exchange) -> Reply | EventStream:
+        if self._draining:
+            result.feed.stop()
+            raise Stopping("the daemon is stopping")
+        return self._streams.of(result.feed, exchange.t_id, exchange.request)
 
     def _mistake(self, exchange: Exchange) -> Reply:
         # the query is left out of the log: it may hold secrets
@@ -223,10 +269,3 @@ class Door(Resource):
             reply = reply.closing()
         reply.write_to(exchange.request)
         exchange.request.finish()
-
-
-def build_resource(
-    registry: Registry, make_context: Callable[[], object], *, reactor: IReactorThreads
-) -> Door:
-    """The door as a resource, to be put below a site or another bridge to twisted.web."""
-    return Door(registry, make_context, reactor=reactor)

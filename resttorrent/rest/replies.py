@@ -4,15 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
-import msgspec
 from twisted.web.server import Request
 
-from ..commands.answers import Answer, Failure, Tagged
+from ..commands.answers import Answer, Tagged
+from ..commands.envelope import TransactionId, encoded, failure_of
 from ..commands.registry import Command
 from ..errors import CommandError, MethodNotAllowed
-
-TransactionId = str | int | float | None
-"""What a client chose as ``t_id``."""
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -71,42 +68,23 @@ def of_result(
     if isinstance(result, Tagged):
         opaque_tag = result.etag.encode("ascii")
         tagged = ((b"Cache-Control", b"no-cache"), (b"ETag", b'W/"%s"' % opaque_tag))
-        return Reply(command.status, _encoded(result.answer, t_id), tagged, opaque_tag)
+        return Reply(command.status, encoded(result.answer, t_id), tagged, opaque_tag)
     headers = NOT_STORED
     if command.location is not None:
         quoted = {name: quote(value, safe="") for name, value in variables.items()}
         location = command.location.format(answer=result, **quoted)
         headers = (*headers, (b"Location", location.encode("ascii")))
-    return Reply(command.status, _encoded(result, t_id), headers)
+    return Reply(command.status, encoded(result, t_id), headers)
 
 
 def of_error(error: CommandError, t_id: TransactionId = None) -> Reply:
     """The reply of a command that failed, or never began."""
-    failure = Failure(
-        status="fail",
-        message=_encodable(error.message),
-        code=error.code,
-        field=None if error.field is None else _encodable(error.field),
-    )
     headers = NOT_STORED
     if isinstance(error, MethodNotAllowed):
         headers = (*headers, (b"Allow", ", ".join(error.allowed).encode("ascii")))
-    return Reply(error.http_status, _encoded(failure, t_id), headers)
+    return Reply(error.http_status, encoded(failure_of(error), t_id), headers)
 
 
 def of_options(allowed: tuple[str, ...]) -> Reply:
     """What OPTIONS answers."""
     return Reply(204, b"", ((b"Allow", ", ".join(allowed).encode("ascii")),))
-
-
-def _encoded(answer: Answer | Failure, t_id: TransactionId) -> bytes:
-    body = msgspec.json.encode(answer)
-    if t_id is None:
-        return body
-    # every answer has a status, so there is a member to follow
-    return b'%s,"t_id":%s}' % (body[:-1], msgspec.json.encode(t_id))
-
-
-def _encodable(text: str) -> str:
-    """``text`` with any lone surrogate replaced: the names of peers and files are quoted in messages."""
-    return text.encode("utf-8", "replace").decode()

@@ -47,7 +47,7 @@ class Routes:
             :raises BadParameter: for a variable that is not percent-encoded UTF-8.
         """
         try:
-            name, variables = self._matcher.match(_normal(path), method.decode("latin-1"))
+            name, variables = self._matcher.match(normal(path), method.decode("latin-1"))
         except exceptions.MethodNotAllowed:
             allowed = self.allowed(path)
             raise errors.MethodNotAllowed(f"this path takes {', '.join(allowed)}", allowed=allowed) from None
@@ -70,14 +70,14 @@ class Routes:
         if path == b"*":
             every = {method for rule in self._klein.url_map.iter_rules() for method in rule.methods or ()}
             return tuple(sorted({*every, "OPTIONS"}))
-        methods = set(self._matcher.allowed_methods(_normal(path)))
+        methods = set(self._matcher.allowed_methods(normal(path)))
         if not methods:
             raise errors.NotFound("there is nothing at this path")
         return tuple(sorted({*methods, "OPTIONS"}))
 
 
-def _normal(path: bytes) -> str:
-    """The path with needless escapes undone, one character for each byte."""
+def normal(path: bytes) -> str:
+    """A path, or a segment of one, with needless escapes undone: one character for each byte."""
     if b"%" in path:
         path = _ESCAPE.sub(_without_needless_escape, path)
     return path.decode("latin-1")

@@ -6,6 +6,8 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from resttorrent.rest.site import LINGER
+
 from .wire import Wire, World, head
 
 JSON = {"Content-Type": "application/json"}
@@ -24,12 +26,39 @@ class BodyLimitTests(SynchronousTestCase):
         self.assertEqual(answer.headers["connection"], "close")
         self.assertEqual(answer.headers["server"], "RestTorrent")
         self.assertEqual(answer.rest, b"")
+        self.world.reactor.advance(LINGER)
         self.assertTrue(self.wire.transport.disconnecting)
         self.assertEqual(self.world.context.called, [])
 
     def test_by_length_before_any_of_it_came(self) -> None:
         self.wire.send(head("POST", "/v1/things", JSON, LIMIT + 1))
         self.assertRefused()
+
+    def test_the_client_may_send_the_rest(self) -> None:
+        # closed with something unread, the connection would be reset and the answer lost
+        self.wire.send(head("POST", "/v1/things", JSON, LIMIT * 3))
+        for _ in range(2):
+            self.wire.send(b"x" * LIMIT)
+            self.assertFalse(self.wire.transport.disconnecting)
+        [request] = self.wire.protocol.requests
+        self.assertEqual(request.content.getvalue(), b"")
+        self.wire.send(b"x" * LIMIT)
+        self.assertTrue(self.wire.transport.disconnecting)
+        self.assertRefused()
+
+    def test_but_not_for_long(self) -> None:
+        self.wire.send(head("POST", "/v1/things", JSON, LIMIT * 3))
+        for _ in range(4):
+            self.world.reactor.advance(LINGER / 4 - 0.01)
+            self.wire.send(b"x")
+        self.assertFalse(self.wire.transport.disconnecting)
+        self.world.reactor.advance(0.04)
+        self.assertTrue(self.wire.transport.disconnecting)
+
+    def test_a_client_that_closes(self) -> None:
+        self.wire.send(head("POST", "/v1/things", JSON, LIMIT * 3))
+        self.wire.lose()
+        self.assertEqual(self.world.reactor.getDelayedCalls(), [])
 
     def test_body_in_the_same_packet(self) -> None:
         self.wire.send(head("POST", "/v1/things", JSON, LIMIT + 1) + b" " * (LIMIT + 1))
@@ -39,6 +68,8 @@ class BodyLimitTests(SynchronousTestCase):
 
     def test_expectation_is_not_met_after_the_refusal(self) -> None:
         self.wire.send(head("POST", "/v1/things", {**JSON, "Expect": "100-continue"}, LIMIT + 1))
+        # nothing will come
+        self.assertTrue(self.wire.transport.disconnecting)
         self.assertRefused()
 
     def test_expectation_is_met(self) -> None:

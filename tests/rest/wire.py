@@ -1,7 +1,7 @@
 """A made-up registry, and a client that speaks bytes to the real site over an in-memory transport."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPResponse
 from io import BytesIO
 from typing import Annotated, Any
@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
+from twisted.web.resource import IResource
 
 from resttorrent.commands.answers import Answer, Tagged
 from resttorrent.commands.parameters import File, Flag, Text, Words, integer
@@ -171,11 +172,45 @@ class Response:
         return json.loads(self.body)
 
 
+class Transport(StringTransport):
+    """
+    Asks for a pause as sockets do, while it has more than ``most`` bytes to send.
+
+    :ivar unsent: bytes written since the client read the last time; :ivar peak: the most there ever were.
+    """
+
+    producer: Any = None
+    most: float = float("inf")
+    unsent = 0
+    peak = 0
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        self._written(len(data))
+
+    def writeSequence(self, data: Sequence[bytes]) -> None:
+        super().writeSequence(data)
+        self._written(sum(map(len, data)))
+
+    def _written(self, size: int) -> None:
+        self.unsent += size
+        self.peak = max(self.peak, self.unsent)
+        if self.unsent > self.most:
+            self.producer.pauseProducing()
+
+    def drain(self) -> None:
+        """Let the client read all that waits."""
+        was_full = self.unsent > self.most
+        self.unsent = 0
+        if was_full:
+            self.producer.resumeProducing()
+
+
 class Wire:
     """One connection to ``site``."""
 
     def __init__(self, site: DoorSite) -> None:
-        self.transport = StringTransport(hostAddress=SERVER, peerAddress=CLIENT)
+        self.transport = Transport(hostAddress=SERVER, peerAddress=CLIENT)
         protocol = site.buildProtocol(CLIENT)
         assert protocol is not None
         self.protocol = protocol
@@ -216,11 +251,20 @@ def head(
 class World:
     """A site with all that is around it."""
 
-    def __init__(self, body_limit: int = BODY_LIMIT) -> None:
-        self.context = Context()
+    def __init__(
+        self,
+        body_limit: int = BODY_LIMIT,
+        *,
+        registry: Registry = REGISTRY,
+        beside: Mapping[bytes, IResource] | None = None,
+        context: Any = None,
+    ) -> None:
+        self.context = context or Context()
         self.reactor = Reactor()
         reactor: Any = self.reactor  # of an IReactorThreads it has what the door uses
-        self.site = build_site(REGISTRY, lambda: self.context, reactor=reactor, body_limit=body_limit)
+        self.site = build_site(
+            registry, lambda: self.context, reactor=reactor, body_limit=body_limit, beside=beside
+        )
         self.door = self.site.door
         self.wire = Wire(self.site)
         self.ask = self.wire.ask

@@ -4,13 +4,15 @@ BIN    := .venv/bin
 # A new interpreter, folder or requirement renames the stamp, and so makes the environment anew.
 KEY    := $(shell { $(PYTHON) -VV; pwd; cat setup.cfg setup.py requirements.txt; } | cksum | cut -d' ' -f1)
 STAMP  := .venv/.ready-$(KEY)
+# The clients that the tests drive under node.
+NODE   := tests/clients/node_modules/.ready
 
 .PHONY: run test bench soak demo dist clean
 
 run: $(STAMP)
 	$(BIN)/twistd --nodaemon --pidfile= resttorrent $(ARGS)
 
-test: $(STAMP)
+test: $(STAMP) $(NODE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -31,10 +33,14 @@ dist: $(STAMP)
 	$(BIN)/twine check --strict dist/*
 
 clean:
-	rm -rf .venv build dist *.egg-info _trial_temp* .hypothesis .mypy_cache .ruff_cache .coverage*
+	rm -rf .venv tests/clients/node_modules build dist *.egg-info _trial_temp* .hypothesis .mypy_cache .ruff_cache .coverage*
 
 $(STAMP):
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	$(BIN)/twistd --help >/dev/null
+	touch $@
+
+$(NODE): tests/clients/package.json tests/clients/package-lock.json
+	cd tests/clients && npm ci --loglevel=error --ignore-scripts --no-audit --no-fund
 	touch $@

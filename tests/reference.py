@@ -85,7 +85,12 @@ def _commands() -> Iterator[Sequence[str]]:
     yield "command", "route", "success", "what it does"
     for command in REGISTRY:
         names = ", ".join(f"``{name}``" for name in (command.name, *command.aliases))
-        yield names, f"``{command.method} {command.route}``", str(command.status), command.summary
+        yield names, route_of(command), str(command.status), command.summary
+
+
+def route_of(command: Command) -> str:
+    """Method and path; a command without them is one of connections that live on."""
+    return "Socket.IO only" if command.route is None else f"``{command.method} {command.route}``"
 
 
 def _parameters(command: Command) -> Iterator[Sequence[str]]:

@@ -56,6 +56,7 @@ class WheelTests(SynchronousTestCase):
         expected = {
             *self.of_source("resttorrent/**/*.py"),
             *self.of_source("resttorrent/store/migrations/*.sql"),
+            *self.of_source("resttorrent/web/static/examples/*"),
             "resttorrent/py.typed",
             "twisted/plugins/resttorrent_plugin.py",
         }

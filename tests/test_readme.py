@@ -15,7 +15,7 @@ from shutil import rmtree
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.harness import Daemon, until
-from tests.reference import REGISTRY, blocks_of, section_of
+from tests.reference import REGISTRY, blocks_of, route_of, section_of
 
 HERE = Path(__file__).resolve().parent.parent
 README = (HERE / "README.rst").read_text()
@@ -121,6 +121,10 @@ class TourTests(SynchronousTestCase):
         tour = "".join(printed)
         self.assertIn('"state":"seeding"', tour)
         self.assertIn("the same\n", tour)
+        # live: one of the two torrents stopped, then the stream and the log
+        self.assertIn("stopped  noise.bin\n", tour)
+        self.assertRegex(tour, r'event: v1/torrents\nid: \d+\ndata: \{"status":"success"')
+        self.assertIn('"event": "torrent_stopped"', tour)
         self.assertEqual(len(re.findall(r'"progress": ', tour)), 3, tour)
         self.assertIn('"state": "stopped"', printed[-2])
         self.assertIn('"health": "ok"', printed[-1])
@@ -136,10 +140,10 @@ class TourTests(SynchronousTestCase):
 class TableTests(SynchronousTestCase):
     def test_commands(self) -> None:
         """Every command stands in the table with its route, in the registry's order of nouns."""
-        row = re.compile(r"^(\w+)  +([A-Z]+ \S+)  +\S", re.MULTILINE)
+        row = re.compile(r"^(\w+)  +([A-Z]+ \S+|Socket\.IO only)  +\S", re.MULTILINE)
         table = dict(row.findall(section_of(README, "Commands")))
         torrent = "/v1/sessions/{session_id}/torrents"
-        routes = {command.name: f"{command.method} {command.route}" for command in REGISTRY}
+        routes = {command.name: route_of(command).strip("`") for command in REGISTRY}
         written = {name: route.replace("…/torrents", torrent) for name, route in table.items()}
         self.assertEqual(written, routes)
 

@@ -245,6 +245,12 @@ class Connection:
     def _until(self, deadline: float) -> float:
         return max(deadline - self._clock.seconds(), 0.0)
 
+    def catch_up(self) -> None:
+        """Do what is due already, though the timer has not called yet."""
+        if self._timer is not None and self._timer.getTime() <= self._clock.seconds():
+            self._timer.cancel()
+            self._tick()
+
     def _tick(self) -> None:
         self._timer = None
         now = self._clock.seconds()

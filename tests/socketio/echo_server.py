@@ -52,9 +52,10 @@ class MessageEcho:
 
     deadline: float | None = None
 
-    def __init__(self, engine: EngineSocket, seconds: Callable[[], float]) -> None:
+    def __init__(self, engine: EngineSocket, seconds: Callable[[], float], flush: Callable[[], None]) -> None:
         self._engine = engine
         self._seconds = seconds
+        self._flush = flush
 
     def receive(self, message: Packet) -> None:
         self._engine.send([Outgoing(message)])
@@ -67,6 +68,7 @@ class MessageEcho:
 
     def close(self) -> None:
         self._engine.close(self._seconds())
+        self._flush()
 
     def ended(self, reason: str) -> None:
         """Nothing is kept."""
@@ -78,7 +80,7 @@ class EngineServerOnly(SocketServer):
     def make_session(
         self, engine: EngineSocket, handshake: Handshake, flush: Callable[[], None]
     ) -> MessageEcho:
-        return MessageEcho(engine, self.clock.seconds)
+        return MessageEcho(engine, self.clock.seconds, flush)
 
 
 def echo_resource(mode: str, reactor: Any, timing: Timing, limits: Limits | None = None) -> Resource:
@@ -97,7 +99,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=3000)
     parser.add_argument("--ping-interval", type=float, default=0.3, help="seconds")
     parser.add_argument("--ping-timeout", type=float, default=0.2, help="seconds")
-    parser.add_argument("--connect-timeout", type=float, default=0.5, help="seconds")
+    parser.add_argument("--connect-timeout", type=float, default=1.0, help="seconds")
     options = parser.parse_args()
     reactor: Any = installed
     timing = Timing(options.ping_interval, options.ping_timeout, options.connect_timeout)

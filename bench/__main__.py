@@ -11,7 +11,16 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from . import adding, listing, resting, transfer
+from . import (
+    adding,
+    listing,
+    resting,
+    socketio_fanout,
+    socketio_latency,
+    socketio_slow,
+    socketio_trips,
+    transfer,
+)
 from .figures import Figures
 from .machine import describe
 from .workshop import Workshop
@@ -20,10 +29,15 @@ from .workshop import Workshop
 THEMES = {
     "memory": resting.memory,
     "list": listing.run,
+    "latency": socketio_latency.run,
     "idle": resting.idle,
     "restart": resting.restart,
     "adds": adding.run,
     "transfer": transfer.run,
+    "roundtrips": socketio_trips.roundtrips,
+    "connections": socketio_trips.connections,
+    "fanout": socketio_fanout.run,
+    "backpressure": socketio_slow.run,
 }
 _FULL = {
     "torrents": 10_000,
@@ -33,8 +47,24 @@ _FULL = {
     "idle": 30.0,
     "size": 1024,
     "pairs": 9,
+    "trips": 10.0,
+    "sockets": 1_000,
+    "pushes": 200,
+    "stop": 60.0,
 }
-_QUICK = {"torrents": 1_000, "adds": 500, "rounds": 50, "settle": 2.0, "idle": 5.0, "size": 128, "pairs": 3}
+_QUICK = {
+    "torrents": 1_000,
+    "adds": 500,
+    "rounds": 50,
+    "settle": 2.0,
+    "idle": 5.0,
+    "size": 128,
+    "pairs": 3,
+    "trips": 2.0,
+    "sockets": 200,
+    "pushes": 50,
+    "stop": 5.0,
+}
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
@@ -48,6 +78,10 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--settle", type=float, help="seconds before that (65)")
     parser.add_argument("--size", type=int, help="MiB to transfer (1024)")
     parser.add_argument("--pairs", type=int, help="transfers of two daemons, and of raw libtorrent (9)")
+    parser.add_argument("--trips", type=float, help="seconds of round trips (10)")
+    parser.add_argument("--sockets", type=int, help="idle ones, and subscribers of one view (1000)")
+    parser.add_argument("--pushes", type=int, help="to each of these subscribers, five times (200)")
+    parser.add_argument("--stop", type=float, help="seconds that slow subscribers read nothing (60)")
     parser.add_argument("--dir", type=Path, help="where the run's own folder is made (the system's for such)")
     parser.add_argument("--json", type=Path, default=Path("bench-result.json"), help="where the figures go")
     options = parser.parse_args(arguments)

@@ -6,7 +6,7 @@ from tests.harness import tiny_torrent
 
 from .figures import median, spread, tell
 from .wire import Wire, check, drive, multipart
-from .workshop import BATCH, RawLibtorrent, Workshop, check_batch, json_batch, lag_of, new_session
+from .workshop import BATCH, Child, Workshop, check_batch, json_batch, lag_of, new_session
 
 _ROUNDS = 5
 _SHARED = {"save_path": "tiny", "autostart": "0"}
@@ -27,7 +27,7 @@ def run(workshop: Workshop) -> None:
 
 
 class _Adding:
-    def __init__(self, workshop: Workshop, path: str, wires: list[Wire], raw: RawLibtorrent) -> None:
+    def __init__(self, workshop: Workshop, path: str, wires: list[Wire], raw: Child) -> None:
         self._report = workshop.figures.add
         self._count: int = workshop.options.adds // _ROUNDS
         self._path = path

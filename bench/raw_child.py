@@ -63,6 +63,18 @@ class RawSession:
         self._handles += self._heard(lt.torrent_finished_alert, 1)
         return {"port": self._session.listen_port()}
 
+    def seed_slowly(self, torrents: list[str], save_path: str, rate: int) -> dict[str, Any]:
+        """Seed torrents that nobody checks, each at so many bytes per second at most; the port."""
+        settings: Any = {"unchoke_slots_limit": -1, "connections_limit": 2 * len(torrents)}
+        self._session.apply_settings(settings)
+        for torrent in torrents:
+            params = _running(torrent, save_path)
+            params.flags |= lt.torrent_flags.seed_mode
+            params.upload_limit = rate
+            self._session.async_add_torrent(params)
+        self._handles += self._heard(lt.add_torrent_alert, len(torrents))
+        return {"port": self._session.listen_port()}
+
     def download(self, torrent: str, save_path: str, port: int) -> dict[str, Any]:
         """Download a torrent from one peer; the seconds from the add to the last piece."""
         began = time.perf_counter()

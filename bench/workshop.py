@@ -26,23 +26,32 @@ WARM = 10
 """Torrents that a daemon has before its memory is measured."""
 
 
-class RawLibtorrent:
-    """A process that runs ``raw_child``."""
+class Child:
+    """A process that runs a module, which answers each line of JSON with one."""
 
-    def __init__(self, project: Path) -> None:
+    def __init__(self, project: Path, module: str) -> None:
+        self._module = module
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "bench.raw_child"],
+            [sys.executable, "-m", module],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=project,
         )  # fmt: skip
 
     def do(self, what: str, **arguments: Any) -> Any:
         """Have one of its methods called."""
-        assert self.process.stdin is not None and self.process.stdout is not None
+        self.begin(what, **arguments)
+        return self.result()
+
+    def begin(self, what: str, **arguments: Any) -> None:
+        """Have one of its methods called; ``result`` waits for what it gives."""
+        assert self.process.stdin is not None
         self.process.stdin.write(json.dumps({"do": what, **arguments}) + "\n")
         self.process.stdin.flush()
+
+    def result(self) -> Any:
+        assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"raw libtorrent ended during {what}")
+            raise RuntimeError(f"{self._module} ended")
         return json.loads(line)
 
 
@@ -95,7 +104,7 @@ class Workshop:
         self.folder = Path(tempfile.mkdtemp(prefix="resttorrent-bench-", dir=options.dir))
         self._project = Path(__file__).resolve().parent.parent
         self._daemons: list[Daemon] = []
-        self._raws: list[RawLibtorrent] = []
+        self._children: list[subprocess.Popen[str]] = []
         self._loaded: Loaded | None = None
 
     def daemon(self, name: str) -> Daemon:
@@ -104,11 +113,34 @@ class Workshop:
         self._daemons.append(daemon)
         return daemon.start()
 
-    def raw(self) -> RawLibtorrent:
+    def child(self, module: str) -> Child:
+        """A process that runs one of the benchmark's modules."""
+        child = Child(self._project, module)
+        self._children.append(child.process)
+        return child
+
+    def raw(self) -> Child:
         """A raw libtorrent session in a process of its own."""
-        raw = RawLibtorrent(self._project)
-        self._raws.append(raw)
-        return raw
+        return self.child("bench.raw_child")
+
+    def echo(self) -> tuple[int, int]:
+        """The Socket.IO library's echo application in a process of its own; its id and port."""
+        echo = subprocess.Popen(
+            [
+                sys.executable, "-m", "tests.socketio.echo_server", "--mode", "sio", "--port", "0",
+                "--ping-interval", "25", "--ping-timeout", "20",
+            ],
+            stdout=subprocess.PIPE, text=True, cwd=self._project,
+        )  # fmt: skip
+        self._children.append(echo)
+        assert echo.stdout is not None
+        return echo.pid, int(echo.stdout.readline().rpartition(" ")[2])
+
+    def end(self, process: "subprocess.Popen[str]") -> None:
+        """End a process that is no longer needed."""
+        self._children.remove(process)
+        process.kill()
+        process.wait()
 
     def loaded(self) -> Loaded:
         """The daemon with many torrents, made when first asked for."""
@@ -139,9 +171,9 @@ class Workshop:
 
     def close(self) -> None:
         """End every process that was started here, and delete the folder."""
-        for raw in self._raws:
-            raw.process.kill()
-            raw.process.wait()
+        for process in self._children:
+            process.kill()
+            process.wait()
         for daemon in self._daemons:
             _end(daemon)
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -13,6 +13,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.python.failure import Failure
 
+from .eager import make_eager
 from .errors import StartFailed
 
 LISTENING = "listening.json"
@@ -86,6 +87,7 @@ def _listen(reactor: object, description: str, factory: IProtocolFactory) -> ILi
     if isinstance(outcome[0], Failure):
         outcome[0].raiseException()
     port: IListeningPort = outcome[0]
+    make_eager(port, factory)
     return port
 
 

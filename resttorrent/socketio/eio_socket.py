@@ -190,10 +190,11 @@ class EngineSocket:
 
     def outputs(self) -> list[Output]:
         """Take what has to be done, in this order."""
-        if not self.closed:
+        if self._starved and self.writable:
+            # first: what comes of it joins what waits in the answer to a poll
+            self._outputs.append(Writable())
+        elif not self.closed:
             self._pump()
-            if self._starved and self.writable:
-                self._outputs.append(Writable())
         taken, self._outputs = self._outputs, []
         return taken
 

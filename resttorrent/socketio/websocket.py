@@ -20,6 +20,7 @@ from .connection import Connection
 from .eio_server import Refused
 from .handshake import Handshake, query_of
 from .server import SocketServer
+from .short_frame import short_text
 
 _CLOSE_TIMEOUT = 5.0
 _OPEN_TIMEOUT = 10.0
@@ -49,7 +50,7 @@ class Gate:
 class SocketProtocol(WebSocketServerProtocol):
     """One WebSocket; a ``connection.Channel``."""
 
-    log = Logger()
+    _log = Logger()
     factory: "SocketFactory"
     # a TCP or TLS transport; its interface says less than it can
     transport: Any
@@ -96,6 +97,21 @@ class SocketProtocol(WebSocketServerProtocol):
             # it was let in when there was room
             self.drop()
 
+    def dataReceived(self, data: bytes) -> None:
+        """As Autobahn does it, but without the words for its log, and quickly where it is easy."""
+        if self.state == self.STATE_OPEN and not self.data and self.current_frame is None:
+            text = short_text(data)
+            if text is not None and len(text) <= self.maxMessagePayloadSize and not self.inside_message:
+                self.onMessage(text, False)
+                return
+        self._dataReceived(data)
+
+    def onMessageEnd(self) -> None:
+        """As Autobahn does it, but without telling listeners: there are none."""
+        if not self.failedByMe:
+            self._onMessage(b"".join(self.message_data), self.message_is_binary)
+        self.message_data = None  # type: ignore[assignment]
+
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """A message came; text has been found to be UTF-8."""
         if self._connection is not None:
@@ -103,7 +119,7 @@ class SocketProtocol(WebSocketServerProtocol):
                 self._connection.receive(self, payload, binary=isBinary)
             except Exception:
                 # Autobahn would close the connection and keep the reason to itself
-                self.log.failure("a message could not be handled")
+                self._log.failure("a message could not be handled")
                 self._connection.abort("an error")
 
     def onClose(self, wasClean: bool, code: int, reason: str) -> None:

@@ -417,11 +417,19 @@ class WritableTests(SynchronousTestCase):
         engine.send([message("a")])
         all_outputs(engine)
         self.assertFalse(engine.writable)
-        engine.send([message("b")])
-        engine.receive_poll()
-        self.assertEqual(said(all_outputs(engine)), [b"4b"])
         engine.receive_poll()
         self.assertEqual(all_outputs(engine), [Writable()])
+
+    def test_polling_with_something_waiting(self) -> None:
+        """What is sent when the client can take more joins what waits, in one answer."""
+        engine = socket()
+        self.assertFalse(engine.writable)
+        engine.send([message("a")])
+        engine.receive_poll()
+        self.assertEqual(engine.outputs(), [Writable()])
+        self.assertTrue(engine.writable)
+        engine.send([message("b")])
+        self.assertEqual(said(all_outputs(engine)), [b"4a\x1e4b"])
 
     def test_upgrading(self) -> None:
         """While a probe stands, nobody is writable; then the channel is."""

@@ -58,7 +58,7 @@ class Feed(Protocol):
         """
 
     def take(self) -> Part | None:
-        """What came since the last one that was taken, or ``None``."""
+        """What came since the last one that was taken, or ``None``; once for each ``wake`` is enough."""
 
     def stop(self) -> None:
         """Watch no more; nothing stays behind. May be called again."""

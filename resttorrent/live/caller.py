@@ -13,8 +13,6 @@ from ..errors import CommandError, NotFound, TooMany
 from ..socketio import Outgoing, Socket, prepare
 
 MOST_SUBSCRIPTIONS = 100
-BATCH = 1024 * 1024
-"""Bytes of pushes after which the client is asked again whether it takes more."""
 
 
 class Subscription:
@@ -111,23 +109,15 @@ class Caller:
     def pump(self) -> None:
         """Send what is due, while the client takes it."""
         while self._due and self._socket.writable:
-            self._socket.send(*self._batch())
-
-    def _batch(self) -> list[Outgoing]:
-        """Pushes to be sent together: one poll takes them all."""
-        batch: list[Outgoing] = []
-        size = 0
-        while self._due and size < BATCH:
+            # those of different topics take turns
             subscription = next(iter(self._due))
             del self._due[subscription]
             part = self._take(subscription)
             if part is None:
                 continue
-            outgoing = part.form(subscription.key, subscription.prepare)
-            batch.append(outgoing)
-            size += outgoing.size
-            self._go_on(subscription, part)
-        return batch
+            self._socket.send(part.form(subscription.key, subscription.prepare))
+            if part.closes:
+                self._drop(subscription)
 
     def _take(self, subscription: Subscription) -> Part | None:
         """The next push; one that can't be made is the last, and those of other feeds go out."""
@@ -136,10 +126,3 @@ class Caller:
         except Exception:
             self._log.failure("a subscription failed")
             return Part(b'"closed":true,"code":"%b"' % CommandError.code.encode(), 0, closes=True)
-
-    def _go_on(self, subscription: Subscription, part: Part) -> None:
-        if part.closes:
-            self._drop(subscription)
-        else:
-            # it may have more; the others come first
-            self._due[subscription] = None

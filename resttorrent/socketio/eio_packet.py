@@ -16,8 +16,9 @@ Source: the Engine.IO protocol, versions 3 and 4.
 
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 EioVersion = Literal[3, 4]
 
@@ -29,8 +30,7 @@ class MalformedPacket(ValueError):
     """What came is no packet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+class Packet(msgspec.Struct, frozen=True):
     """
     One packet.
 

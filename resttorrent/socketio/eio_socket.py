@@ -17,7 +17,8 @@ Source: the Engine.IO protocol, versions 3 and 4.
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from . import eio_payload
 from .eio_packet import (
@@ -50,43 +51,37 @@ SLICE = 64 * 1024
 """Bytes after which a channel is given the time to say that it is full."""
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(msgspec.Struct, frozen=True):
     """A message came."""
 
     packet: Packet
 
 
-@dataclass(frozen=True, slots=True)
-class Respond:
+class Respond(msgspec.Struct, frozen=True):
     """Answer the waiting GET."""
 
     content_type: bytes
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(msgspec.Struct, frozen=True):
     """Send a packet by a channel."""
 
     channel: Channel
     outgoing: Outgoing
 
 
-@dataclass(frozen=True, slots=True)
-class Drop:
+class Drop(msgspec.Struct, frozen=True):
     """Close a channel."""
 
     channel: Channel
 
 
-@dataclass(frozen=True, slots=True)
-class Writable:
+class Writable(msgspec.Struct, frozen=True):
     """The client can take more; said after it could not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(msgspec.Struct, frozen=True):
     """It is over; nothing comes after this one."""
 
     reason: str

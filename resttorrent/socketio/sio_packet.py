@@ -16,7 +16,6 @@ Source: the Socket.IO protocol, versions 4 and 5.
 """
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -46,8 +45,7 @@ class MalformedMessage(ValueError):
     """What came is no Socket.IO packet."""
 
 
-@dataclass(frozen=True, slots=True)
-class SioPacket:
+class SioPacket(msgspec.Struct, frozen=True):
     """
     One packet.
 

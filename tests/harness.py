@@ -29,7 +29,9 @@ LOOPBACK: dict[str, Any] = {
     "allow_multiple_connections_per_ip": True,
     "enable_outgoing_utp": False,
 }
-PORTS = "20000,40000"
+FIRST_PORT = 20000 + os.getpid() * 97 % 12000
+"""Where this process begins to look for ports: what one has freed, others that run beside it leave alone."""
+PORTS = f"{FIRST_PORT},40000"
 """A port range in which some port is always free."""
 
 

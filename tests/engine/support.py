@@ -23,7 +23,7 @@ from resttorrent.store.records import TorrentRecord
 from resttorrent.store.revisions import Revisions
 from resttorrent.store.store import Store
 from resttorrent.turns import TurnMeter
-from tests.harness import tiny_torrent
+from tests.harness import FIRST_PORT, tiny_torrent
 
 LONG = 9.0
 """Seconds from which on a timer belongs to the test's clock."""
@@ -117,7 +117,7 @@ class EngineCase(TestCase):
         return engine
 
     async def make_session(self, **changes: Any) -> Session:
-        options: dict[str, Any] = {"port_range": (20000, 40000), "memory_only": self.memory_only}
+        options: dict[str, Any] = {"port_range": (FIRST_PORT, 40000), "memory_only": self.memory_only}
         return await self.engine.create_session(**(options | changes))
 
     async def restart(

@@ -24,12 +24,14 @@ from ..errors import (
     SessionNotFound,
     Stopping,
 )
+from ..paths.presence import RootMissing
 from ..store.records import Deletion
 from .all_torrents import AllTorrentsBoard, AllTorrentsBoards
 from .boards import Boards
 from .leftovers import Leftovers
 from .log_entries import SESSION_DELETED
 from .pace import on_end
+from .roots_watch import RootsWatch
 from .roster import Roster
 from .session import Session
 from .session_feed import sessions_boards
@@ -74,6 +76,7 @@ class Engine:
         self.session_boards = sessions_boards(self.roster, shared.revisions)
         self._alive: set[Session] = set()
         self._leftovers = Leftovers(shared, self._sessions)
+        self._roots_watch = RootsWatch(shared, self._settle)
         self._listed: Deferred[None] | None = Deferred()
         self._retry: IDelayedCall | None = None
         self._stopping = False
@@ -90,10 +93,13 @@ class Engine:
         self.log.begin(self._shared.revisions.current)
         # before anything is answered: all of it is the last process's
         left = await self._shared.store.deletions()
+        await self._roots_watch.start()
+        save_paths = {deletion.save_path for deletion in left}
         for record in await self._shared.store.sessions():
             session = Session(SessionOptions.of_record(record), self._shared, port=record.port)
             for torrent in await self._shared.store.torrents(record.id):
                 session.restorer.restore(torrent)
+                save_paths.add(torrent.save_path)
                 await self._shared.pace.breathe("listing stored torrents")
             self._sessions[record.id] = session
             self._alive.add(session)
@@ -101,12 +107,24 @@ class Engine:
         listed, self._listed = self._listed, None
         if listed is not None:
             listed.callback(None)
+        # not before it is known which roots are there
+        await self._roots_watch.use(save_paths)
         revived = [
             Deferred.fromCoroutine(self._revive(session, recheck=not clean))
             for session in self._sessions.values()
         ]
         # only then it is known which files other torrents use
         DeferredList(revived, consumeErrors=True).addCallback(lambda _: self._leftovers.begin(left))
+
+    def _settle(self, strays: frozenset[str]) -> None:
+        """Save roots went missing or came back, or are still missing."""
+        for session in self._sessions.values():
+            if not session.closing:
+                Deferred.fromCoroutine(session.absence.settle(strays)).addErrback(self._not_settled)
+
+    def _not_settled(self, failure: Failure) -> None:
+        if not failure.check(Stopping):
+            self._logger.failure("torrents of a missing save root were not looked after", failure)
 
     async def _revive(self, session: Session, *, recheck: bool) -> None:
         try:
@@ -184,11 +202,13 @@ class Engine:
         if self._retry is not None and self._retry.active():
             self._retry.cancel()
         left = Deferred.fromCoroutine(self._leftovers.stop())
+        watched = Deferred.fromCoroutine(self._roots_watch.stop())
         sessions = list(self._alive)
         ended = await DeferredList(
             [Deferred.fromCoroutine(s.shut_down()) for s in sessions], consumeErrors=True
         )
         await left
+        await watched
         self._sessions.clear()
         self._alive.clear()
         results: list[Any] = [result for _, result in ended]
@@ -282,9 +302,10 @@ class Engine:
         """
         Add a torrent to a session; see ``Session.add``.
 
-        :raises SessionIsMemoryOnly, FilesInUse: beside what that raises.
+        :raises SessionIsMemoryOnly, FilesInUse, RootMissing: beside what that raises.
         """
         await self._check(session, addition)
+        await self._roots_watch.require(addition.save_path)
         return await session.add(addition)
 
     async def _check(self, session: Session, addition: Addition) -> None:
@@ -312,10 +333,12 @@ class Engine:
         Forget a torrent, and delete its files if asked to, except those that another torrent uses.
 
         :raises PathOutsideRoots: if a link leads its files out of the roots; nothing was changed then.
+        :raises RootMissing: if files are to be deleted, and can't be found now; nothing was changed then.
         """
         if not delete_files:
             await session.remove(torrent)
             return
+        await self._roots_watch.require(torrent.save_path)
         await session.restorer.loaded(torrent)
         await session.check_paths(torrent)
         deletion = Deletion(torrent.save_path, await session.files_of(torrent))
@@ -329,11 +352,12 @@ class Engine:
 
     def reasons(self) -> list[Reason]:
         """What is wrong with the sessions, if anything."""
-        return [
+        deaf = [
             Reason("session_not_listening", f"session {s.options.id} could bind none of its ports")
             for s in self._sessions.values()
             if s.lacks_port and not s.closing
         ]
+        return deaf + [Reason(RootMissing.code, why) for why in self._roots_watch.absent.values()]
 
     def oldest_question(self) -> float:
         """Seconds that the oldest question to libtorrent has waited for its answer."""
@@ -342,7 +366,8 @@ class Engine:
     @property
     def is_loaded(self) -> bool:
         """Whether libtorrent has all that was stored."""
-        return self.is_listed and not self.loading
+        lacking = any(session.restorer.lacks_root for session in self._sessions.values())
+        return self.is_listed and not self.loading and not lacking
 
     @property
     def loading(self) -> int:

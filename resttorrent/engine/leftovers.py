@@ -75,6 +75,8 @@ class Leftovers:
         :raises FilesInUse, Loading: as ``files_near``; :raises Stopping: the next process deletes them.
         """
         try:
+            # what lies in a missing root would count as gone
+            self._shared.roots.require(deletion.save_path)
             keep = await self.files_near(deletion)
             # sessions that have ended show no torrents, but theirs will be back
             if self._stopping:

@@ -7,6 +7,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from ..errors import CommandError, Loading, TorrentNotFound
+from ..paths.presence import RootMissing
 from ..store.records import TorrentBlobs, TorrentRecord
 from .fields import POSITION, initial_row, restate, unpack_row
 from .loading import Loader, parameters_of
@@ -98,7 +99,26 @@ class Restorer(Piece):
     def _blobs(self, infohashes: Sequence[str]) -> "Deferred[dict[str, TorrentBlobs]]":
         return self._shared.store.blobs(self._session_id, infohashes)
 
+    def absolve(self, torrent: Torrent) -> bool:
+        """Have a torrent loaded by ``loader.run`` whose root was missing and is back; whether it is one."""
+        if not isinstance(torrent.fault, RootMissing):
+            return False
+        torrent.fault = None
+        self._table.put(
+            torrent.infohash,
+            restate(self._table[torrent.infohash].row, state="checking_resume_data", error=None),
+        )
+        self.loader.add(torrent)
+        return True
+
+    @property
+    def lacks_root(self) -> bool:
+        """Whether a torrent was not loaded for want of its root."""
+        return any(isinstance(torrent.fault, RootMissing) for torrent in self._torrents)
+
     async def _start(self, torrent: Torrent, blobs: TorrentBlobs) -> None:
+        # in an empty mount point libtorrent would find nothing, and then make everything anew
+        self._shared.roots.require(torrent.save_path)
         recheck = self._recheck and not torrent.done and not torrent.stopped
         params = parameters_of(torrent, blobs, recheck=recheck, log=self.log)
         # a link that was put there since must not lead libtorrent out of the roots
@@ -112,10 +132,16 @@ class Restorer(Piece):
             await self._link.remove(handle)
 
     def _could_not(self, torrent: Torrent, reason: CommandError) -> None:
+        torrent.fault = reason
+        if isinstance(reason, RootMissing):
+            # that was said once, for all of them
+            if torrent in self._torrents:
+                row = self._table[torrent.infohash].row
+                self._table.put(torrent.infohash, restate(row, state="missing_files", error=reason.message))
+            return
         self.log.warn(
             "{infohash} could not be loaded: {reason}", infohash=torrent.infohash, reason=reason.message
         )
-        torrent.fault = reason
         if torrent in self._torrents:
             self._note("torrent_error", torrent, f"could not be loaded: {reason.message}", level="error")
             row = self._table[torrent.infohash].row

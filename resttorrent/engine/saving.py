@@ -58,7 +58,8 @@ class ResumeSaver:
     def want(self, torrent: Torrent, *, only_if_modified: bool = False) -> None:
         """Save this torrent's resume data soon, if it can hold anything."""
         # of files that are missing, the store knows best what they held
-        if not torrent.memory_only and not torrent.files_missing and self._has_history(torrent):
+        missing = torrent.files_missing or torrent.away is not None
+        if not torrent.memory_only and not missing and self._has_history(torrent):
             self._enqueue(torrent, only_if_modified)
 
     def _enqueue(self, torrent: Torrent, only_if_modified: bool) -> None:

@@ -21,6 +21,7 @@ from ..errors import (
     TorrentNotFound,
 )
 from ..store.records import Deletion
+from .absence import Absence
 from .catalogue import Catalogue
 from .confinement import Confinement
 from .fields import Row
@@ -83,6 +84,7 @@ class Session:
         self._upkeep = Upkeep(parts)
         self.refresher = self._upkeep.refresher
         self.restorer = Restorer(parts)
+        self.absence = Absence(parts, self.restorer, self.refresher, closing=lambda: self.closing)
         self._membership = Membership(
             parts, self.refresher, closing=lambda: self.closing, leaving=self._expect_announce
         )
@@ -318,10 +320,12 @@ class Session:
 
         One that could not be loaded is tried again when it is to run.
 
+        :raises RootMissing: if it is to run while its save root is missing.
         :raises PathOutsideRoots: if a link that was put there since leads its files out of the roots.
         """
         await self.restorer.settled(torrent)
         if not stopped:
+            self._shared.roots.require(torrent.save_path)
             if torrent.fault is not None:
                 await self.restorer.retry(torrent)
             await self.check_paths(torrent)

@@ -14,6 +14,7 @@ _INVALID_HANDLE = "[libtorrent:20]"
 
 _PAUSED = lt.torrent_flags.paused
 _AUTO_MANAGED = lt.torrent_flags.auto_managed
+_UPLOAD_MODE = lt.torrent_flags.upload_mode
 
 
 class Torrent:
@@ -29,10 +30,14 @@ class Torrent:
     :ivar fault: why it can't be loaded, or ``None``.
     :ivar files_missing: it was complete, but its files are not there (a disk that is not mounted, say): it
         waits until somebody lets it run.
+    :ivar away: why its save root is missing, for as long as that is; it is held meanwhile.
+    :ivar unwritable: why its files can't be written, until libtorrent tries again.
+    :ivar suspect: what libtorrent believes to have of it may be wrong: it is checked when the root is back.
     """
 
     __slots__ = (
         "added_time",
+        "away",
         "done",
         "fault",
         "files_missing",
@@ -48,7 +53,9 @@ class Torrent:
         "save_path",
         "stopped",
         "storage_mode",
+        "suspect",
         "top",
+        "unwritable",
     )
 
     def __init__(
@@ -82,6 +89,9 @@ class Torrent:
         self.has_trackers = False
         self.fault: CommandError | None = None
         self.files_missing = False
+        self.away: str | None = None
+        self.suspect = False
+        self.unwritable: str | None = None
 
     @classmethod
     def from_record(cls, record: TorrentRecord) -> "Torrent":
@@ -159,6 +169,9 @@ class Torrent:
             self.hold()
         else:
             handle.clear_error()
+            if self.unwritable is not None:
+                self.unwritable = None
+                handle.unset_flags(_UPLOAD_MODE)
             if self.files_missing:
                 # they may be back
                 handle.force_recheck()

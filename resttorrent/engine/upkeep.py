@@ -29,6 +29,7 @@ LOOK_INTERVAL = 0.02
 SAVE_INTERVAL = 60.0
 """Seconds between two saves of whatever changed."""
 _STATE = POSITION["state"]
+_UPLOAD_MODE = int(lt.torrent_flags.upload_mode)
 _MISSING = (
     "files that were complete are missing or shorter than they were: resume it to check and download them"
 )
@@ -110,7 +111,12 @@ class Upkeep(Piece):
             return
         if torrent.finished and row[_STATE] == "downloading":
             torrent.finished = False
-        if torrent.files_missing:
+        if torrent.away is not None and not torrent.stopped:
+            row = restate(row, state="missing_files", error=torrent.away)
+        elif torrent.unwritable is not None and int(status.flags) & _UPLOAD_MODE:
+            if not torrent.stopped:
+                row = restate(row, state="error", error=torrent.unwritable)
+        elif torrent.files_missing:
             row = restate(row, state="missing_files", error=_MISSING)
         self._table.put(torrent.infohash, row)
 
@@ -121,7 +127,9 @@ class Upkeep(Piece):
 
     def _on_rejected(self, alert: lt.fastresume_rejected_alert) -> None:
         torrent = self._kept(alert.handle)
-        if torrent is not None and torrent.done and not torrent.stopped:
+        if torrent is not None and torrent.away is not None:
+            torrent.suspect = True
+        elif torrent is not None and torrent.done and not torrent.stopped:
             # the disk may not be mounted: libtorrent would download it all again, to where it does not belong
             self.log.warn("{infohash}: {reason}", infohash=torrent.infohash, reason=_MISSING)
             self._note("torrent_error", torrent, _MISSING, level="error")
@@ -141,6 +149,9 @@ class Upkeep(Piece):
         if torrent is not None:
             message = f"{alert.error.message()}: {alert.filename()}"
             self._note("file_error", torrent, message, level="error")
+            # on a full or read-only disk libtorrent says nothing more: it downloads no more, and tries again
+            # after optimistic_disk_retry
+            torrent.unwritable = alert.error.message()
 
     def _on_finished(self, alert: lt.torrent_finished_alert) -> None:
         torrent = self._kept(alert.handle)

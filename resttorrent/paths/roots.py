@@ -12,6 +12,7 @@ from pathlib import Path
 from ..errors import BadParameter, PathOutsideRoots
 from .deletion import Deletion
 from .files import by_folder
+from .presence import MARKER, RootMissing
 from .resolve import LONGEST_NAME, LONGEST_PATH, Unresolvable, below, is_within, mode_of, resolve
 from .walk import Walk
 
@@ -20,6 +21,7 @@ class Roots:
     """
     Save roots; the first is the default. They may be links, which are resolved once, here.
 
+    :ivar absent: the roots that are missing, and why; whoever watches them says so.
     :raises ValueError: there is none, or one is relative or leads nowhere.
     """
 
@@ -30,6 +32,21 @@ class Roots:
             self.paths = tuple(resolve(str(root)) for root in roots)
         except Unresolvable as error:
             raise ValueError(f"a save root {error}") from None
+        self.absent: Mapping[str, str] = {}
+
+    def root_of(self, path: str) -> str | None:
+        """The innermost root that an absolute, normal path lies in."""
+        return max((root for root in self.paths if is_within(path, root)), key=len, default=None)
+
+    def why_absent(self, path: str) -> str | None:
+        """Why the root that this path lies in is missing; ``None`` if it is there."""
+        return self.absent.get(self.root_of(path) or "") if self.absent else None
+
+    def require(self, path: str) -> None:
+        """:raises RootMissing: if the root that an absolute, normal path lies in is missing."""
+        why = self.why_absent(path)
+        if why is not None:
+            raise RootMissing(why, field="save_path")
 
     def confine(self, save_path: str) -> str:
         """
@@ -41,9 +58,12 @@ class Roots:
         :return: absolute, every link resolved.
         :raises BadParameter: no path at all, or one that no folder can have.
         :raises PathOutsideRoots: it ends up outside: by ``..``, as an absolute path or through a link.
+        :raises RootMissing: its root is missing.
         """
         _check_spelling(save_path)
         absolute = save_path if save_path.startswith("/") else below(self.paths[0], save_path)
+        # a dead network disk must not even be looked at
+        self.require(absolute)
         try:
             real = self._resolve(absolute)
             mode = mode_of(real)
@@ -60,6 +80,7 @@ class Roots:
             )
         if mode is not None and not stat.S_ISDIR(mode):
             raise BadParameter("save_path: expected a folder, not a file", field="save_path")
+        self.require(real)
         return real
 
     def check_files(self, save_path: str, relative_paths: Iterable[str]) -> None:
@@ -70,9 +91,12 @@ class Roots:
         distinct folder and per file (folders of many files are listed instead): big torrents want a thread.
 
         :param save_path: absolute, as ``confine`` gave it.
-        :raises PathOutsideRoots: naming the path that leads out, or that can't be examined.
+        :raises PathOutsideRoots: naming the path that leads out, that can't be examined, or that is the
+            marker of a root.
         """
-        self._check(Walk(self._base(save_path), self._contain, follow=True), by_folder(relative_paths))
+        base, grouped = self._base(save_path), by_folder(relative_paths)
+        self._spare_marker(base, grouped)
+        self._check(Walk(base, self._contain, follow=True), grouped)
 
     def delete_files(self, save_path: str, relative_paths: Sequence[str], keep: Container[str]) -> None:
         """
@@ -88,6 +112,7 @@ class Roots:
         """
         base = self._base(save_path)
         grouped = by_folder(relative_paths)
+        self._spare_marker(base, grouped)
         self._check(Walk(base, self._contain, follow=False), grouped)
         root = next(root for root in self.paths if is_within(base, root))
         Deletion(root, base, spared=self.paths, keep=keep, alias=save_path).run(grouped)
@@ -108,6 +133,18 @@ class Roots:
         if not self._contain(real):
             raise PathOutsideRoots(f"{save_path} leads outside the save roots", field="save_path")
         return real
+
+    def _spare_marker(self, base: str, files: Mapping[str, Sequence[str]]) -> None:
+        """A torrent with a file in the place of a root's marker could have that root taken for another."""
+        for root in self.paths:
+            if is_within(root, base):
+                folder = root[len(base) :].strip("/")
+                folders = (path for path in files if not folder or is_within(path, folder))
+                inner = (path[len(folder) :].strip("/") for path in folders)
+                names = (*files.get(folder, ()), *(path.partition("/")[0] for path in inner))
+                # whatever its file system thinks of case
+                if any(name.casefold() == MARKER for name in names):
+                    raise PathOutsideRoots(f"{MARKER} in a save root is the daemon's own", field="save_path")
 
     @staticmethod
     def _check(walk: Walk, files: Mapping[str, Sequence[str]]) -> None:

@@ -61,6 +61,23 @@ class Deletion(Struct, frozen=True):
     id: int = 0
 
 
+class TokenRecord(Struct, frozen=True):
+    """
+    A token.
+
+    :ivar digest: SHA-256 of its text, which is not kept.
+    :ivar scopes: all that it is good for; :ivar expiry: epoch seconds, or ``None``; so is ``last_used``.
+    """
+
+    id: str
+    name: str
+    digest: bytes
+    scopes: tuple[str, ...]
+    created_time: int
+    expiry: int | None
+    last_used: int | None
+
+
 class TorrentBlobs(Struct, frozen=True, gc=False):
     """
     What libtorrent needs to load a torrent.

@@ -12,12 +12,13 @@ from collections.abc import Sequence
 import msgspec
 
 from resttorrent.errors import SessionNotFound, TorrentExists
-from resttorrent.store.records import Deletion, SessionRecord, TorrentBlobs, TorrentRecord
+from resttorrent.store.records import Deletion, SessionRecord, TokenRecord, TorrentBlobs, TorrentRecord
 
 _TORRENT_COLUMNS = (
     "session_id, infohash, infohash_v1, infohash_v2, magnet, save_path, storage_mode, "
     'stopped, done, added_time, "row"'
 )
+_TOKEN_COLUMNS = "id, name, digest, scopes, created_time, expiry, last_used"
 _ADD_TORRENT = f"INSERT INTO torrents ({_TORRENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -171,6 +172,30 @@ def blobs(db: sqlite3.Connection, session_id: str, infohashes: Sequence[str]) ->
         (json.dumps(list(infohashes)), session_id),
     )
     return {infohash: TorrentBlobs(metainfo, info, resume) for infohash, metainfo, info, resume in rows}
+
+
+def add_token(db: sqlite3.Connection, record: TokenRecord) -> None:
+    r = record
+    db.execute(
+        f"INSERT INTO tokens ({_TOKEN_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (r.id, r.name, r.digest, ",".join(r.scopes), r.created_time, r.expiry, r.last_used),
+    )
+
+
+def delete_token(db: sqlite3.Connection, token_id: str) -> None:
+    db.execute("DELETE FROM tokens WHERE id = ?", (token_id,))
+
+
+def tokens(db: sqlite3.Connection) -> list[TokenRecord]:
+    rows = db.execute(f"SELECT {_TOKEN_COLUMNS} FROM tokens ORDER BY number")
+    return [
+        TokenRecord(id_, name, digest, tuple(scopes.split(",")), created, expiry, used)
+        for id_, name, digest, scopes, created, expiry, used in rows
+    ]
+
+
+def set_tokens_used(db: sqlite3.Connection, times: Sequence[tuple[int, str]]) -> None:
+    db.executemany("UPDATE tokens SET last_used = ? WHERE id = ?", times)
 
 
 def set_setting(db: sqlite3.Connection, name: str, value: str) -> None:

@@ -15,9 +15,10 @@ from pathlib import Path
 from twisted.internet.defer import Deferred
 
 from resttorrent.store import statements
-from resttorrent.store.database import Database, OpenReport
+from resttorrent.store.backup import Backups
+from resttorrent.store.database import DATABASE_NAME, Database, OpenReport
 from resttorrent.store.opening import Durability
-from resttorrent.store.records import Deletion, SessionRecord, TorrentBlobs, TorrentRecord
+from resttorrent.store.records import Deletion, SessionRecord, TokenRecord, TorrentBlobs, TorrentRecord
 from resttorrent.store.thread import Reactor, StoreThread
 
 
@@ -26,6 +27,7 @@ class Store:
     :param state_dir: the daemon's own directory, made if missing; ``None`` keeps all in memory.
     :param monotonic: seconds, read in the store's thread.
     :param fdatasync: flushes a descriptor, in the store's thread.
+    :ivar backups: makes copies of the database while it is open.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Store:
     ) -> None:
         self._database = Database(state_dir, durability, monotonic, fdatasync)
         self._thread = StoreThread(reactor, self._database)
+        self.backups = Backups(reactor, None if state_dir is None else state_dir / DATABASE_NAME)
 
     async def open(self) -> OpenReport:
         """
@@ -55,6 +58,7 @@ class Store:
         :param clean: whether the next start may trust that everything worth saving was saved.
         :raises sqlite3.Error, OSError, CommandError: something was not written; it is closed all the same.
         """
+        await self.backups.stop()
         await self._thread.stop(clean)
 
     @property
@@ -136,6 +140,20 @@ class Store:
     def blobs(self, session_id: str, infohashes: Sequence[str]) -> Deferred[dict[str, TorrentBlobs]]:
         """Those of ``infohashes`` that the store has; ask for some hundreds at a time, they may be large."""
         return self._thread.read(statements.blobs, session_id, infohashes)
+
+    def add_token(self, record: TokenRecord) -> Deferred[None]:
+        return self._thread.write(statements.add_token, record)
+
+    def delete_token(self, token_id: str) -> Deferred[None]:
+        return self._thread.write(statements.delete_token, token_id)
+
+    def tokens(self) -> Deferred[list[TokenRecord]]:
+        """In the order of their creation."""
+        return self._thread.read(statements.tokens)
+
+    def set_tokens_used(self, times: Sequence[tuple[int, str]]) -> Deferred[None]:
+        """Store (epoch seconds, id) of their last use."""
+        return self._thread.write(statements.set_tokens_used, times)
 
     def set_setting(self, name: str, value: str) -> Deferred[None]:
         """Names that begin with ``store.`` are the store's own."""

@@ -19,6 +19,8 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
+from resttorrent.access.policy import Policy
+from resttorrent.access.tokens import Tokens
 from resttorrent.commands.adding import add_torrent
 from resttorrent.commands.answers import Tagged
 from resttorrent.commands.context import Context
@@ -110,8 +112,10 @@ class DeltaPropertyTests(TestCase):
             roots=roots,
             pace=pace,
             health=Health(engine, store, meter, real.seconds),
+            backups=store.backups,
             seconds=real.seconds,
             started=real.seconds(),
+            policy=Policy(Tokens(store, real.seconds), seconds=real.seconds),
         )
 
     async def make_session(self) -> Session:

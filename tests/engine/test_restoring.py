@@ -18,6 +18,7 @@ from resttorrent.errors import (
     StateDiskFull,
     TorrentExists,
 )
+from resttorrent.paths.presence import MARKER
 from tests.harness import make_torrent, write_files
 
 from .support import EngineCase, outcomes
@@ -273,7 +274,7 @@ class MissingFilesTests(RestoringCase):
         session = await self.restart()
         await self.until_loaded(session)
         await self.until(lambda: self.state(session, key) == "missing_files")
-        self.assertEqual(list(self.root.iterdir()), [])
+        self.assertEqual([path.name for path in self.root.iterdir()], [MARKER])
         away.rename(self.root / "payload")
         await session.set_stopped(session.torrents.named(key), False)
         await self.until(lambda: self.state(session, key) == "seeding")

@@ -356,6 +356,8 @@ class DroppedAlertsTests(EngineCase):
             session._upkeep.resynchronise()
 
         self.patch(session._link, "_dropped", drop)
+        # else the first look at the root parts what is asked
+        await self.engine._roots_watch.require(str(self.root))
         # all asked in one turn of the reactor, in which no alert is popped
         adds = Deferred.fromCoroutine(
             outcomes(self.add(session, number, stopped=False) for number in range(300))

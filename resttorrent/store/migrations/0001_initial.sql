@@ -54,6 +54,17 @@ CREATE TABLE deletions (
     files BLOB NOT NULL                  -- a MessagePack array of paths below it
 );
 
+CREATE TABLE tokens (
+    number INTEGER PRIMARY KEY,          -- the order of creation
+    id TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    digest BLOB NOT NULL UNIQUE,         -- SHA-256 of the token, which is not kept itself
+    scopes TEXT NOT NULL,                -- with commas between
+    created_time INTEGER NOT NULL,       -- all times in seconds since 1970, UTC
+    expiry INTEGER,
+    last_used INTEGER
+);
+
 CREATE TABLE settings (
     name TEXT PRIMARY KEY,
     value NOT NULL

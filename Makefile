@@ -7,7 +7,7 @@ STAMP  := .venv/.ready-$(KEY)
 # The clients that the tests drive under node.
 NODE   := tests/clients/node_modules/.ready
 
-.PHONY: run test bench soak demo dist clean
+.PHONY: run test bench soak demo dist image-steps clean
 
 run: $(STAMP)
 	$(BIN)/twistd --nodaemon --pidfile= resttorrent $(ARGS)
@@ -31,6 +31,9 @@ dist: $(STAMP)
 	rm -rf build dist
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
+
+image-steps:
+	PYTHON=$(PYTHON) sh docs/operate/image-steps.sh
 
 clean:
 	rm -rf .venv tests/clients/node_modules build dist *.egg-info _trial_temp* .hypothesis .mypy_cache .ruff_cache .coverage*

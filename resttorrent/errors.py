@@ -25,6 +25,13 @@ class CommandError(Exception):
         self.field = field
 
 
+class BadRequest(CommandError):
+    """What came is no HTTP request, or can be read in two ways."""
+
+    code = "bad_request"
+    http_status = 400
+
+
 class BadParameter(CommandError):
     code = "bad_parameter"
     http_status = 400
@@ -38,6 +45,20 @@ class UnknownParameter(CommandError):
 class ParameterConflict(CommandError):
     code = "parameter_conflict"
     http_status = 400
+
+
+class TokenNeeded(CommandError):
+    """Nobody who is known asks."""
+
+    code = "token_needed"
+    http_status = 401
+
+
+class NotAllowed(CommandError):
+    """Whoever asks may not."""
+
+    code = "not_allowed"
+    http_status = 403
 
 
 class PathOutsideRoots(CommandError):
@@ -90,6 +111,11 @@ class SessionIsMemoryOnly(CommandError):
     http_status = 409
 
 
+class StateIsMemoryOnly(CommandError):
+    code = "state_is_memory_only"
+    http_status = 409
+
+
 class NoMetadata(CommandError):
     code = "no_metadata"
     http_status = 409
@@ -110,14 +136,36 @@ class UnsupportedMediaType(CommandError):
     http_status = 415
 
 
+class WrongHost(CommandError):
+    """The request was meant for another site."""
+
+    code = "wrong_host"
+    http_status = 421
+
+
 class NotATorrent(CommandError):
     code = "not_a_torrent"
     http_status = 422
 
 
 class TooMany(CommandError):
+    """
+    :ivar retry_after: seconds after which it may be tried again, if that is known.
+    """
+
     code = "too_many"
     http_status = 429
+
+    def __init__(self, message: str, *, field: str | None = None, retry_after: int | None = None) -> None:
+        super().__init__(message, field=field)
+        self.retry_after = retry_after
+
+
+class Busy(CommandError):
+    """There is no room for one more client, whoever it is."""
+
+    code = "busy"
+    http_status = 503
 
 
 class EngineError(CommandError):

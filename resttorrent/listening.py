@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 from collections.abc import Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ from .eager import make_eager
 from .errors import StartFailed
 
 LISTENING = "listening.json"
+_ALLOW = "--allow-unauthenticated-network"
+# Who may connect is the owner; Twisted's default lets every user of the machine.
+_UNIX_MODE = ":mode=600"
 
 
 class CannotListen(StartFailed):
@@ -41,6 +46,24 @@ def listen_all(
                 port.stopListening()
             raise CannotListen(f"cannot listen on {description}: {_reason(error)}") from error
     return ports
+
+
+def require_loopback(ports: Sequence[IListeningPort]) -> None:
+    """
+    See that nobody beyond this machine reaches these ports.
+
+    :raises StartFailed: somebody does; or, with no ports, perhaps, for another's server listens.
+    """
+    if not ports:
+        raise StartFailed(f"--auth never below another server needs {_ALLOW}")
+    for port in ports:
+        address = port.getHost()
+        if isinstance(address, UNIXAddress):
+            continue
+        if not isinstance(address, IPv4Address | IPv6Address) or not ip_address(address.host).is_loopback:
+            raise StartFailed(
+                f"--auth never serves {describe(port)} to everyone: give {_ALLOW} if that is meant"
+            )
 
 
 def describe(port: IListeningPort) -> dict[str, str | int]:
@@ -79,6 +102,8 @@ def remove_listening_json(state_dir: Path) -> None:
 
 def _listen(reactor: object, description: str, factory: IProtocolFactory) -> IListeningPort:
     outcome: list[Any] = []
+    if description.startswith("unix:") and not re.search(r"(?<!\\):mode=", description):
+        description += _UNIX_MODE
     bound: Deferred[IListeningPort] = serverFromString(reactor, description).listen(factory)
     bound.addBoth(outcome.append)
     if not outcome:

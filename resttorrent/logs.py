@@ -29,6 +29,7 @@ from twisted.python.logfile import LogFile
 from twisted.python.reflect import safe_repr
 from zope.interface import implementer, provider
 
+from . import request_ids
 from .printable import one_line, shortened
 
 Format = Literal["text", "json"]
@@ -41,18 +42,29 @@ _LEGACY = frozenset({"message", "time", "isError", "system", "format", "failure"
 
 
 def text_line(event: LogEvent) -> str | None:
-    """Return ``time [system] message`` and an indented traceback, if any; ``None`` if the event is empty."""
+    """
+    Return ``time [system] message``, or ``time [system request n] message``; and an indented traceback.
+
+    :return: ``None`` if the event is empty.
+    """
     message, traceback = _message(event), _traceback(event)
     if not message and not traceback:
         return None
     when = formatTime(event.get("log_time"))
-    lines = [f"{when} [{one_line(shortened(_system(event), VALUE_LIMIT))}] {one_line(message)}"]
+    system, request = one_line(shortened(_system(event), VALUE_LIMIT)), request_ids.current()
+    if request is not None:
+        system = f"{system} request {request}"
+    lines = [f"{when} [{system}] {one_line(message)}"]
     lines += [f"\t{one_line(line)}" for line in traceback.split("\n") if line]
     return "\n".join(lines) + "\n"
 
 
 def json_line(event: LogEvent) -> str | None:
-    """Return ``{time, level, system, message[, traceback], …its values}``; ``None`` if the event is empty."""
+    """
+    Return ``{time, level, system, message[, request][, traceback], …its values}``.
+
+    :return: ``None`` if the event is empty.
+    """
     message, traceback = _message(event), _traceback(event)
     if not message and not traceback:
         return None
@@ -61,18 +73,40 @@ def json_line(event: LogEvent) -> str | None:
         for key, value in event.items()
         if key not in _LEGACY and not key.startswith("log_")
     }
-    own = {
+    own: dict[str, Any] = {
         "time": formatTime(event.get("log_time")),
         "level": _level(event),
         "system": shortened(_system(event), VALUE_LIMIT),
         "message": message,
     }
+    request = request_ids.current()
+    if request is not None:
+        own["request"] = request
     if traceback:
         own["traceback"] = traceback
     return json.dumps({**values, **own}) + "\n"
 
 
-def stream_observer(stream: IO[Any], level: str, form: Format) -> ILogObserver:
+@implementer(ILogFilterPredicate)
+class LeastLevel:
+    """
+    Lets events pass from some level on, which may change while the daemon runs.
+
+    :param name: of the level.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.set(name)
+
+    def set(self, name: str) -> None:
+        """Let events pass from this level on."""
+        self._predicate = LogLevelFilterPredicate(defaultLogLevel=LogLevel.levelWithName(name))
+
+    def __call__(self, event: LogEvent) -> Any:
+        return self._predicate(event)
+
+
+def stream_observer(stream: IO[Any], level: str | LeastLevel, form: Format) -> ILogObserver:
     """
     Return an observer that writes to a stream.
 
@@ -84,7 +118,7 @@ def stream_observer(stream: IO[Any], level: str, form: Format) -> ILogObserver:
     return _filtered(FileLogObserver(stream, _formatter(form)), level)
 
 
-def twistd_observer(twistd: Mapping[str, Any], level: str, form: Format) -> ILogObserver | None:
+def twistd_observer(twistd: Mapping[str, Any], level: str | LeastLevel, form: Format) -> ILogObserver | None:
     """
     Return an observer that writes where twistd's would: ``--logfile``, ``--syslog``, stdout or twistd.log.
 
@@ -111,8 +145,8 @@ def _formatter(form: Format) -> Callable[[LogEvent], str | None]:
     return json_line if form == "json" else text_line
 
 
-def _filtered(observer: ILogObserver, level: str) -> ILogObserver:
-    least = LogLevelFilterPredicate(defaultLogLevel=LogLevel.levelWithName(level))
+def _filtered(observer: ILogObserver, level: str | LeastLevel) -> ILogObserver:
+    least = LeastLevel(level) if isinstance(level, str) else level
     return FilteringLogObserver(observer, [_failures_pass, least])
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from twisted.internet.endpoints import serverFromString
 
+from .access.hosts import Host
+from .access.origins import Origin
 from .settings import Network
 
 # Linux allows 15 bytes, and no slash or space (net/core/dev.c, dev_valid_name).
@@ -111,6 +113,16 @@ def network(text: str, _: Place) -> Network:
         return ip_network(text)
     except ValueError:
         raise ValueError("expected a network such as 192.168.1.0/24 or fd00::/8") from None
+
+
+def host(text: str, _: Place) -> Host:
+    """Return a host that requests may name."""
+    return Host.parse(text)
+
+
+def origin(text: str, _: Place) -> Origin:
+    """Return the origin of a site."""
+    return Origin.parse(text)
 
 
 def switch(text: str, _: Place) -> bool:

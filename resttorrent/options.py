@@ -39,6 +39,7 @@ class Option:
     :ivar default: the text meant when nobody says anything; ``None`` if it is worked out, or nothing.
     :ivar repeatable: may be given many times; all that one source gives are the value.
     :ivar separator: parts the texts in the environment; ``None`` means white space.
+    :ivar flag: on the command line it stands alone and means ``on``.
     :ivar quoted: the file must give text, since TOML's number would be read otherwise than it looks.
     """
 
@@ -49,11 +50,22 @@ class Option:
     repeatable: bool = False
     separator: str | None = ","
     quoted: bool = False
+    flag: bool = False
 
     @property
     def documentation(self) -> str:
         """What ``--help`` says."""
         return self.help if self.default is None else f"{self.help} Default: {self.default}."
+
+    @property
+    def spelling(self) -> str:
+        """As ``getopt`` wants it."""
+        return self.name if self.flag else f"{self.name}="
+
+    @property
+    def alone(self) -> str:
+        """What is meant where the command line gives no text."""
+        return "on" if self.flag else ""
 
     @property
     def variable(self) -> str:
@@ -71,6 +83,41 @@ OPTIONS = (
         " --interface. Repeatable; white space parts several in RESTTORRENT_LISTEN.",
         repeatable=True,
         separator=None,
+    ),
+    Option(
+        "auth",
+        values.one_of("auto", "always", "never"),
+        "Who needs a token. auto: all but those on this machine (no proxy header, a loopback Host, no foreign"
+        " Origin) and on UNIX sockets; always: all; never: nobody.",
+        "auto",
+    ),
+    Option(
+        "allow-unauthenticated-network",
+        values.switch,
+        "Let --auth never be served beyond this machine: whoever reaches the port can do everything.",
+        "off",
+        flag=True,
+    ),
+    Option(
+        "trusted-proxy",
+        values.network,
+        "Network (CIDR) of proxies whose X-Forwarded-For is believed, to count clients by. Who asks from"
+        " there always needs a token. Repeatable.",
+        repeatable=True,
+    ),
+    Option(
+        "allow-host",
+        values.host,
+        "Name that this daemon is asked by, such as nas.lan, beside localhost and its addresses; with a port,"
+        " by that alone. Repeatable.",
+        repeatable=True,
+    ),
+    Option(
+        "allow-origin",
+        values.origin,
+        "Origin of a site, such as https://ui.example.org, whose pages may use the API from a browser (CORS)."
+        " Repeatable.",
+        repeatable=True,
     ),
     Option(
         "state-dir",
@@ -157,25 +204,28 @@ def settings_from(arguments: Sequence[str], environ: Mapping[str, str]) -> Setti
     :raises OptionError: one line that says what is wrong, and where.
     """
     try:
-        pairs, rest = getopt.getopt(list(arguments), "", [f"{option.name}=" for option in OPTIONS])
+        pairs, rest = getopt.getopt(list(arguments), "", [option.spelling for option in OPTIONS])
     except getopt.GetoptError as error:
         raise OptionError(explain_usage(str(error))) from None
     if rest:
         raise OptionError(f"unexpected argument {_shown(rest[0])}")
     given: dict[str, list[str]] = {}
     for name, text in pairs:
-        given.setdefault(name.removeprefix("--"), []).append(text)
+        given.setdefault(name.removeprefix("--"), []).append(text or _BY_NAME[name[2:]].alone)
     return resolve(given, environ)
 
 
-def resolve(arguments: Mapping[str, Sequence[str]], environ: Mapping[str, str]) -> Settings:
+def resolve(
+    arguments: Mapping[str, Sequence[str]], environ: Mapping[str, str], base: Path | None = None
+) -> Settings:
     """
     Lay the sources over each other and read what comes out.
 
     :param arguments: the texts that the command line gave for each option, in order.
+    :param base: where relative paths start; default: the working directory.
     :raises OptionError: one line that says what is wrong, and where.
     """
-    place = Place(base=Path.cwd(), home=home(environ))
+    place = Place(base=base or Path.cwd(), home=home(environ))
     given = {**_from_environment(environ, place), **_from_arguments(arguments, place)}
     if "config" in given:
         given = {**_from_file(_read(_BY_NAME["config"], given["config"]), place), **given}
@@ -206,6 +256,11 @@ def _settings(
         state_dir=state,
         roots=payload,
         peer_interfaces=read["peer-interface"],
+        auth=read["auth"],
+        allow_unauthenticated_network=read["allow-unauthenticated-network"],
+        trusted_proxies=read["trusted-proxy"],
+        allow_hosts=read["allow-host"],
+        allow_origins=read["allow-origin"],
         discovery=read["discovery"],
         fetch_allow=read["fetch-allow"],
         durability=read["durability"],

@@ -15,7 +15,14 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from .commands import adding, daemon, events, peers, sessions, subscribing, torrents
+from .access.first_token import make_first_token
+from .access.hosts import Hosts
+from .access.origins import Origins
+from .access.policy import Policy
+from .access.principals import OWNER, Principal
+from .access.tokens import Tokens
+from .access_log import AccessLog
+from .commands import adding, backups, daemon, events, peers, sessions, subscribing, tokens, torrents
 from .commands.context import Context, Subscriptions
 from .commands.health import Health
 from .commands.registry import Registry
@@ -23,23 +30,28 @@ from .engine.engine import Engine, Reason
 from .engine.eventlog import EventLog
 from .engine.pace import Pace
 from .engine.shared import Shared
-from .errors import StartFailed
+from .errors import CommandError, StartFailed
 from .fetch import Fetcher
-from .listening import describe, listen_all, remove_listening_json, write_listening_json
+from .listening import describe, listen_all, remove_listening_json, require_loopback, write_listening_json
+from .live.admission import admission
 from .live.door import LiveDoor
 from .paths import Roots
+from .rest.screen import Screen
 from .rest.site import build_site
 from .settings import Settings
 from .socketio import SocketResource, SocketServer
 from .store.refusals import StoreRefusal
 from .store.revisions import Revisions
 from .store.store import Store
+from .systemd import Probes
 from .turns import TurnMeter, TurnWatch
 from .web.examples import build_examples
 
 DRAIN_TIMEOUT = 10.0
 """Seconds that running requests have to end when the daemon stops."""
 STOP_TIMEOUT = 60.0
+TIDYING = 30.0
+"""Seconds between two looks at expired tokens, and writes of when which was used."""
 _HIGH_WATER = "revisions"
 
 
@@ -80,34 +92,60 @@ class DaemonService:
                 *adding.COMMANDS,
                 *peers.COMMANDS,
                 *daemon.COMMANDS,
+                *tokens.COMMANDS,
+                *backups.COMMANDS,
                 *events.COMMANDS,
                 *subscribing.COMMANDS,
             ]
         )
+        self.tokens = Tokens(self.store, time.time)
+        self.policy = Policy(
+            self.tokens,
+            auth=settings.auth,
+            trusted_proxies=settings.trusted_proxies,
+            seconds=reactor.seconds,
+        )
+        self._tidying = LoopingCall(self.tokens.tick)
+        self._tidying.clock = reactor
         self.context = Context(
             engine=self.engine,
             fetcher=Fetcher(reactor, allow=settings.fetch_allow),
             roots=roots,
             pace=pace,
             health=self.health,
+            backups=self.store.backups,
             seconds=reactor.seconds,
             started=reactor.seconds(),
+            policy=self.policy,
+            principal=OWNER,
         )
-        self.live = LiveDoor(self.registry, self._context_for, pace)
-        self.sockets = SocketServer(self.live, clock=reactor)
+        self.access = AccessLog(reactor.seconds)
+        self.access.on = settings.log_level == "debug"
+        self.live = LiveDoor(self.registry, self._context_for, pace, self.policy, self.access)
+        screen = Screen(Hosts(settings.allow_hosts), Origins(settings.allow_origins))
+        self.sockets = SocketServer(self.live, clock=reactor, admit=admission(screen.origins))
         self.site = build_site(
             self.registry,
-            lambda: self.context,
+            self._context_of,
+            judge=self.policy.judge,
+            screen=screen,
             reactor=reactor,
+            access=self.access,
             beside={
                 b"socket.io": SocketResource(self.sockets, reactor=reactor),
                 b"examples": build_examples(),
             },
         )
+        self.tokens.watch(self.site.door.put_out)
+        self.tokens.watch(self.live.put_out)
 
-    def _context_for(self, subscriptions: Subscriptions) -> Context:
+    def _context_of(self, principal: Principal) -> Context:
+        """What a command gets that somebody asks for."""
+        return self.context if principal is OWNER else replace(self.context, principal=principal)
+
+    def _context_for(self, principal: Principal, subscriptions: Subscriptions) -> Context:
         """What the commands of one live connection get."""
-        return replace(self.context, subscriptions=subscriptions)
+        return replace(self.context, principal=principal, subscriptions=subscriptions)
 
     # -- starting --------------------------------------------------------
 
@@ -118,6 +156,14 @@ class DaemonService:
         :raises StartFailed: if one can't be bound.
         """
         self._ports = listen_all(self._reactor, self.settings.listen, self.site)
+        if self.settings.auth == "never" and not self.settings.allow_unauthenticated_network:
+            try:
+                require_loopback(self._ports)
+            except StartFailed:
+                # nothing was accepted: the reactor had no turn
+                for port in self._ports:
+                    port.stopListening()
+                raise
 
     def startService(self) -> None:
         """Begin to start; ``when_ready`` tells how it went."""
@@ -128,6 +174,19 @@ class DaemonService:
     def when_ready(self) -> Deferred[None]:
         """Fires when all that was stored is listed; fails with StartFailed, in one line."""
         return self._ready
+
+    def probes(self) -> Probes:
+        """A question to each part that must move for the daemon to be alive: see ``systemd.Liveness``."""
+        sessions = {f"session {s.options.id}": s.counters for s in self.engine if not s.closing}
+        return {"store": lambda: self.store.setting(_HIGH_WATER), **sessions}
+
+    def reload(self, settings: Settings) -> None:
+        """Put settings into effect of which only ``reloading.RELOADABLE`` ones changed."""
+        self.settings = settings
+        self.context.fetcher.admit(settings.fetch_allow)
+        self.site.screen.hosts.allow(settings.allow_hosts)
+        self.site.screen.origins.allow(settings.allow_origins)
+        self.access.on = settings.log_level == "debug"
 
     async def _start(self) -> None:
         # What is made at the start lives on: keep the collector from walking it again and again, now and when
@@ -148,6 +207,7 @@ class DaemonService:
         self._reserving.start(1, now=False).addErrback(
             lambda failure: self.log.failure("revisions are no longer reserved", failure)
         )
+        await self._load_tokens()
         await self.engine.start(clean=report.clean)
         gc.freeze()
         self._announce()
@@ -164,6 +224,20 @@ class DaemonService:
             self._announced = True
         else:
             remove_listening_json(self.settings.state_dir)
+
+    async def _load_tokens(self) -> None:
+        """Know the tokens; at the first start, make one."""
+        await self.tokens.load()
+        if self.settings.state_dir is not None:
+            try:
+                path = await make_first_token(self.tokens, self.store, self.settings.state_dir)
+            except (OSError, CommandError) as error:
+                raise StartFailed(f"cannot write the first token: {error}") from None
+            if path is not None:
+                self.log.info("a token for everything is in {path}", path=str(path))
+        self._tidying.start(TIDYING, now=False).addErrback(
+            lambda failure: self.log.failure("tokens are no longer looked after", failure)
+        )
 
     async def _reserve(self) -> None:
         """Keep the stored high-water mark ahead of all revisions."""
@@ -213,8 +287,10 @@ class DaemonService:
         except Exception:
             clean = False
             self.log.failure("the engine was not stopped in order")
-        if self._reserving.running:
-            self._reserving.stop()
+        for call in (self._reserving, self._tidying):
+            if call.running:
+                call.stop()
+        await self.tokens.flush()
         try:
             await self.store.close(clean=clean)
         except Exception:

@@ -23,8 +23,10 @@ from twisted.python.failure import Failure
 from .errors import StartFailed
 from .printable import one_line
 from .settings import Settings
-from .signals import Stopper
+from .signals import HangUp, Stopper
 from .start_report import StartReport
+from .supervision import Supervision
+from .systemd import Probes
 
 # Seconds that an orderly stop after a failure may take, its own timeouts included, before the kernel ends it.
 STOP_LIMIT = 90
@@ -53,6 +55,16 @@ class Startable(Protocol):
 
     def when_ready(self) -> Deferred[None]:
         """Return a Deferred that fires at readiness, or fails when that can't be reached any more."""
+
+
+class Supervised(Startable, Protocol):
+    """What is asked of the daemon's service once it runs."""
+
+    def probes(self) -> Probes:
+        """Return a question to each part that must move for the daemon to be alive."""
+
+    def reload(self, settings: Settings) -> None:
+        """Put settings into effect of which only ``reloading.RELOADABLE`` ones changed."""
 
 
 class Reactor(Protocol):
@@ -123,6 +135,7 @@ class StartGuard(Service):
     Starts the daemon's service and sees that a failure ends the process.
 
     :param umask: of the process from here on; twistd sets 077 when it daemonises.
+    :param supervision: is told how it fares; with ``hang_up``, which asks it to reload.
     """
 
     _log = Logger()
@@ -135,9 +148,12 @@ class StartGuard(Service):
         report: StartReport,
         ending: Ending,
         stopper: Stopper,
+        supervision: Supervision | None = None,
+        hang_up: HangUp | None = None,
     ) -> None:
         self._reactor, self._inner, self._umask = reactor, inner, umask
         self._report, self._ending, self._stopper = report, ending, stopper
+        self._supervision, self._hang_up = supervision, hang_up
         self._begun = self._holds = self._ready = False
 
     def privilegedStartService(self) -> None:
@@ -153,6 +169,8 @@ class StartGuard(Service):
             self.privilegedStartService()
         Service.startService(self)
         self._reactor.callWhenRunning(self._stopper.install)
+        if self._hang_up is not None:
+            self._reactor.callWhenRunning(self._hang_up.install)
         if self._holds and self._attempt(self._inner.startService):
             self._inner.when_ready().addCallbacks(self._became_ready, self._will_not_be_ready)
 
@@ -160,12 +178,16 @@ class StartGuard(Service):
         if self._holds:
             self._holds = False
             await maybeDeferred(self._inner.stopService)
+            if self._supervision is not None:
+                self._supervision.stopped()
 
     def stopService(self) -> Deferred[None]:
         """Stop the service, if it holds anything."""
         Service.stopService(self)
         if not self._ready and not self._ending.dying:
             self._report.say("stopped before it was ready")
+        if self._supervision is not None:
+            self._supervision.stopping()
         # MultiService drops failures: this is the last place that can tell of one.
         return Deferred.fromCoroutine(self._stop()).addErrback(
             lambda why: self._log.failure("could not stop in order", failure=why)
@@ -184,6 +206,8 @@ class StartGuard(Service):
         if not self._ending.dying:
             # twistd tells the first process, on a pipe of its own, before its reactor runs.
             self._reactor.callWhenRunning(self._report.ready)
+            if self._supervision is not None:
+                self._supervision.ready()
 
     def _will_not_be_ready(self, why: Failure) -> None:
         if self.running:
@@ -199,7 +223,7 @@ class StartGuard(Service):
             self._ending.die(f"cannot start: {why.value!r}")
 
 
-def load_service(settings: Settings, reactor: Any) -> Startable:
+def load_service(settings: Settings, reactor: Any) -> Supervised:
     """
     Import what needs libtorrent, and make the daemon's service; nothing is started yet.
 

@@ -17,13 +17,16 @@ from twisted.python.components import Componentized
 
 from ._version import __version__
 from .errors import StartFailed
-from .logs import twistd_observer
+from .logs import LeastLevel, twistd_observer
 from .options import OPTIONS, Option, OptionError, explain_usage, resolve
 from .pid_file import remove_if_stale
+from .reloading import Reloader
 from .settings import Settings
-from .signals import Stopper
+from .signals import HangUp, Stopper
 from .start_report import StartReport
-from .startup import Ending, StartGuard, leave, load_service
+from .startup import Ending, StartGuard, Supervised, leave, load_service
+from .supervision import Supervision
+from .systemd import Notifier, watchdog_of
 
 
 class Options(usage.Options):
@@ -75,12 +78,17 @@ class Options(usage.Options):
         return self.parent if self.parent is not None and "pidfile" in self.parent else {}
 
 
-def _handler(option: Option) -> Callable[[Options, str], None]:
+def _handler(option: Option) -> Callable[..., None]:
     def handle(self: Options, text: str) -> None:
         self.given.setdefault(option.name, []).append(text)
 
-    handle.__doc__ = option.documentation
-    return handle
+    def handle_flag(self: Options) -> None:
+        handle(self, option.alone)
+
+    # twisted looks at how many arguments there are
+    handler = handle_flag if option.flag else handle
+    handler.__doc__ = option.documentation
+    return handler
 
 
 for _option in OPTIONS:
@@ -109,8 +117,10 @@ def makeService(options: Options) -> IService:
     reactor: Any = installed
     settings, twistd = options.settings, options.twistd
     forks = bool(twistd) and not twistd["nodaemon"] and not twistd["debug"]
+    level = LeastLevel(settings.log_level)
     try:
-        observer = twistd_observer(twistd, settings.log_level, settings.log_format) if twistd else None
+        notifier = Notifier.of(os.environ)
+        observer = twistd_observer(twistd, level, settings.log_format) if twistd else None
         inner = load_service(settings, reactor)
     except OSError as error:
         leave(f"--logfile: {error}")
@@ -118,6 +128,34 @@ def makeService(options: Options) -> IService:
         leave(str(error))
     report = StartReport(forks)
     ending = Ending(reactor, report)
-    daemon = Daemon(reactor, inner, settings.umask, report, ending, Stopper(reactor, ending.stop))
+    supervision = Supervision(
+        notifier,
+        watchdog_of(os.environ, reactor, notifier, lambda: inner.probes()),
+        _reloader(options, inner, level).reload,
+    )
+    daemon = Daemon(
+        reactor,
+        inner,
+        settings.umask,
+        report,
+        ending,
+        Stopper(reactor, ending.stop),
+        supervision,
+        HangUp(reactor, supervision.reload, ending.stop),
+    )
     daemon.observer = observer
     return daemon
+
+
+def _reloader(options: Options, inner: Supervised, level: LeastLevel) -> Reloader:
+    base = Path.cwd()  # twistd may change it
+
+    def read() -> Settings:
+        return resolve(options.given, os.environ, base)
+
+    def apply(settings: Settings) -> None:
+        level.set(settings.log_level)
+        os.umask(settings.umask)
+        inner.reload(settings)
+
+    return Reloader(options.settings, read, apply)

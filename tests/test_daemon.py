@@ -262,7 +262,7 @@ class HelpTests(ProcessCase):
         ended = self.run_to_end([*self.program, "resttorrent", "--help"])
         self.assertEqual((ended.returncode, ended.stderr), (0, ""))
         for option in OPTIONS:
-            self.assertIn(f"--{option.name}=", ended.stdout)
+            self.assertIn(f"--{option.name}" + ("" if option.flag else "="), ended.stdout)
 
     def test_listed(self) -> None:
         self.assertIn("resttorrent", self.run_to_end([*self.program, "--help"]).stdout)

@@ -189,6 +189,7 @@ class EnvironmentTests(OptionsCase):
             "root": "a\0",
             "state-dir": "\0",
             "peer-interface": "/",
+            "allow-host": "*",
             "config": "/nope",
         }
         for option in OPTIONS:
@@ -281,7 +282,7 @@ class CommandLineTests(OptionsCase):
     def test_help_names_every_option(self) -> None:
         text = Options().getUsage()
         for option in OPTIONS:
-            self.assertIn(f"--{option.name}=", text)
+            self.assertIn(f"--{option.spelling}", text)
             self.assertIn(" ".join(option.documentation.split())[:30], " ".join(text.split()))
 
     def test_reading_loads_neither_reactor_nor_libtorrent(self) -> None:

@@ -99,7 +99,7 @@ class WheelTests(SynchronousTestCase):
         self.assertIn("resttorrent", run(twistd, "--help"))
         text = run(twistd, "resttorrent", "--help")
         for option in OPTIONS:
-            self.assertIn(f"--{option.name}=", text)
+            self.assertIn(f"--{option.name}" + ("" if option.flag else "="), text)
 
 
 class SourceTests(SynchronousTestCase):

@@ -38,6 +38,27 @@ class Tagged(Generic[A]):
 
 
 @dataclass(frozen=True, slots=True)
+class Cookie:
+    """
+    What a browser is to keep for this site.
+
+    :ivar value: ``None`` to forget it; :ivar hidden: scripts of a page don't see it.
+    """
+
+    name: str
+    value: str | None
+    hidden: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WithCookies(Generic[A]):
+    """An answer with cookies, where a browser asks."""
+
+    answer: A
+    cookies: tuple[Cookie, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Subscribed:
     """A subscription: a door shows its feed's opening, then what it takes from it, until it stops it."""
 

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..access.principals import PUBLIC, SCOPES, Principal
 from ..errors import BadParameter, NotFound, ParameterConflict, UnknownParameter
 from .parameters import Kind
 
@@ -49,7 +50,8 @@ class Command:
     :ivar status: HTTP status of a success.
     :ivar location: where the thing lies that a success created, as a format string over the answer; or
         ``None``.
-    :ivar scope: what the caller must be allowed to do: ``read``, ``control`` or ``admin``.
+    :ivar scope: what the caller must be allowed to do: ``read``, ``control`` or ``admin``; ``public`` for
+        what anyone may. ``start`` sees to it.
     :ivar aliases: former names.
     """
 
@@ -117,8 +119,20 @@ class Command:
             bound[name] = self._by_name[name].kind.read(name, value)
         return bound
 
+    def start(
+        self, principal: Principal, ctx: object, pairs: Iterable[tuple[str, object]]
+    ) -> Awaitable[Result]:
+        """
+        Do it for somebody: the one way in for all doors.
+
+        :param pairs: as ``bind`` takes them; not looked at before it is clear that the caller may.
+        :raises TokenNeeded, NotAllowed: the caller may not.
+        """
+        principal.require(self.scope)
+        return self.function(ctx, **self.bind(pairs))
+
     async def run(self, ctx: object, pairs: Iterable[tuple[str, object]]) -> Result:
-        """Do it with what a client sent; raises what ``bind`` and the function raise."""
+        """Do it, whoever asks, with what was sent; raises what ``bind`` and the function raise."""
         return await self.function(ctx, **self.bind(pairs))
 
     def _unknown(self, name: str, given: Mapping[str, object]) -> UnknownParameter:
@@ -156,7 +170,13 @@ def command(
     aliases: tuple[str, ...] = (),
     parameter_aliases: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Callable[[Callable[..., Awaitable[Result]]], Command]:
-    """Make a coroutine function of ``(ctx, **parameters)`` a command; see ``Command`` for the arguments."""
+    """
+    Make a coroutine function of ``(ctx, **parameters)`` a command; see ``Command`` for the arguments.
+
+    :raises ValueError: for a scope that there is not.
+    """
+    if scope not in (PUBLIC, *SCOPES):
+        raise ValueError(f"there is no scope {scope!r}")
 
     def decorate(function: Callable[..., Awaitable[Result]]) -> Command:
         hints = typing.get_type_hints(function, include_extras=True)

@@ -51,6 +51,10 @@ class Fetcher:
         self._tls = tls
         self._slots = DeferredSemaphore(CONCURRENT_FETCHES)
 
+    def admit(self, allow: Sequence[Network]) -> None:
+        """Let these networks be reached from now on although they are not public, and no others."""
+        self._allow = tuple(allow)
+
     async def fetch(self, url: str, *, limit: int) -> bytes:
         """
         The body that a GET of ``url`` answers with; cancelling aborts the connection.

@@ -13,33 +13,39 @@ import msgspec
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
-from ..commands.answers import Subscribed, Tagged
+from ..access.policy import Policy
+from ..access.principals import Principal
+from ..access.requests import Facts, facts_of_handshake
+from ..access_log import AccessLog
+from ..commands.answers import Subscribed, Tagged, WithCookies
 from ..commands.context import Subscriptions
 from ..commands.envelope import TransactionId, encoded, failure_of, transaction_id
 from ..commands.registry import Command, Registry
 from ..engine.feeds import Feed
 from ..engine.pace import Pace
 from ..errors import BadParameter, CommandError, NotFound, Stopping, TooMany
-from ..socketio import Application, Socket
+from ..socketio import Application, Handshake, Refusal, Socket
 from .caller import Caller
 
 EVENT = "v1"
 MOST_RUNNING = 1000
 """Commands of one socket that may run at a time."""
 
-ContextFor = Callable[[Subscriptions], object]
+ContextFor = Callable[[Principal, Subscriptions], object]
 
 
 class Visit:
     """
     One socket's stay.
 
+    :ivar principal: who it is; what that one may is looked at for each command.
     :ivar context: what its commands get; :ivar running: those that run.
     """
 
-    __slots__ = ("caller", "context", "running")
+    __slots__ = ("caller", "context", "principal", "running")
 
-    def __init__(self, caller: Caller, context: object) -> None:
+    def __init__(self, principal: Principal, caller: Caller, context: object) -> None:
+        self.principal = principal
         self.caller = caller
         self.context = context
         self.running: dict[Deferred[None], Command] = {}
@@ -60,8 +66,12 @@ class LiveDoor(Application):
 
     _log = Logger()
 
-    def __init__(self, registry: Registry, context_for: ContextFor, pace: Pace) -> None:
+    def __init__(
+        self, registry: Registry, context_for: ContextFor, pace: Pace, policy: Policy, access: AccessLog
+    ) -> None:
         self._registry = registry
+        self._policy = policy
+        self._access = access
         self._context_for = context_for
         self._pace = pace
         self._visits: dict[Socket, Visit] = {}
@@ -71,9 +81,19 @@ class LiveDoor(Application):
 
     # -- from the server -------------------------------------------------
 
+    def admit(self, handshake: Handshake, namespace: str, auth: Any) -> Principal:
+        try:
+            principal = self._policy.judge(_facts(handshake, auth))
+            # of those that anyone may, no command is worth a socket
+            principal.require("read")
+        except CommandError as error:
+            raise Refusal(error.message, {"code": error.code}) from None
+        return principal
+
     def connect(self, socket: Socket, auth: Any) -> None:
-        caller = Caller(socket)
-        socket.data = self._visits[socket] = Visit(caller, self._context_for(caller))
+        principal, caller = socket.data, Caller(socket)
+        context = self._context_for(principal, caller)
+        socket.data = self._visits[socket] = Visit(principal, caller, context)
 
     def disconnect(self, socket: Socket, reason: str) -> None:
         visit = self._visits.pop(socket)
@@ -94,7 +114,11 @@ class LiveDoor(Application):
         except CommandError as error:
             self._answer(socket, encoded(failure_of(error), t_id), ack_id)
             return
-        work = Deferred.fromCoroutine(self._serve(socket, command, message, t_id, ack_id))
+        number = self._access.ids.begin()
+        try:
+            work = Deferred.fromCoroutine(self._serve(socket, command, message, t_id, ack_id))
+        finally:
+            self._access.ids.end(number)
         if not work.called:
             visit.running[work] = command
             self._running += 1
@@ -106,6 +130,12 @@ class LiveDoor(Application):
         self._running -= 1
         self._tell_waiting()
         return result
+
+    def put_out(self, token_id: str) -> None:
+        """Close the sockets that came with a token that is no longer good."""
+        for socket, visit in tuple(self._visits.items()):
+            if visit.principal.token_id == token_id:
+                socket.disconnect(close=True)
 
     def drain(self) -> None:
         """Refuse new commands from now on, and end the running ones that change nothing."""
@@ -129,6 +159,7 @@ class LiveDoor(Application):
     def _command(self, visit: Visit, message: dict[str, Any]) -> Command:
         if self._draining:
             raise Stopping("the daemon is stopping")
+        self._policy.tokens.check(visit.principal)
         if len(visit.running) >= MOST_RUNNING:
             raise TooMany(f"{MOST_RUNNING} commands of this socket are running: wait for an answer")
         name = message.pop("command", None)
@@ -145,23 +176,32 @@ class LiveDoor(Application):
         ack_id: int | None,
     ) -> None:
         visit: Visit = socket.data
+        began, outcome = self._access.began(), "success"
         try:
             # many may have come at once
             await self._pace.breathe("commands of a socket")
-            result = await command.function(visit.context, **command.bind(message.items()))
+            result = await command.start(visit.principal, visit.context, message.items())
+            body = None
             if isinstance(result, Subscribed):
                 self._open(socket, result.feed, t_id, ack_id)
-                return
-            body = encoded(result.answer if isinstance(result, Tagged) else result, t_id)
-        except CommandError as error:
-            body = encoded(failure_of(error), t_id)
-        except CancelledError:
-            body = encoded(failure_of(Stopping("the daemon is stopping")), t_id)
-        except Exception:
-            self._log.failure("a command failed unexpectedly: {name}", name=command.name)
-            mistake = CommandError("the daemon made a mistake; its log says more")
-            body = encoded(failure_of(mistake), t_id)
-        self._answer(socket, body, ack_id)
+            else:
+                body = encoded(result.answer if isinstance(result, Tagged | WithCookies) else result, t_id)
+        except Exception as error:
+            reason = self._reason(command, error)
+            body, outcome = encoded(failure_of(reason), t_id), reason.code
+        if body is not None:
+            self._answer(socket, body, ack_id)
+        if self._access.on:
+            self._access.command(command.name, outcome, began)
+
+    def _reason(self, command: Command, error: Exception) -> CommandError:
+        """What the client is told."""
+        if isinstance(error, CommandError):
+            return error
+        if isinstance(error, CancelledError):
+            return Stopping("the daemon is stopping")
+        self._log.failure("a command failed unexpectedly: {name}", name=command.name)
+        return CommandError("the daemon made a mistake; its log says more")
 
     def _open(self, socket: Socket, feed: Feed, t_id: TransactionId, ack_id: int | None) -> None:
         """Answer with what the feed shows, and push what comes."""
@@ -179,6 +219,13 @@ class LiveDoor(Application):
         socket.emit(EVENT, raw)
         if ack_id is not None:
             socket.acknowledge(ack_id, raw)
+
+
+def _facts(handshake: Handshake, auth: Any) -> Facts:
+    """What is known of a client, its token with it: from the connect payload, or for older ones the query."""
+    given = auth.get("token") if isinstance(auth, dict) else None
+    token = given if isinstance(given, str) and given else handshake.query.get("token")
+    return facts_of_handshake(handshake.headers, handshake.peer, token or None)
 
 
 def _message(name: str | int, arguments: list[Any]) -> dict[str, Any]:

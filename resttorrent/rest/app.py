@@ -7,7 +7,7 @@ changes nothing is cancelled when its client is gone. While the daemon stops, re
 (RFC 9110 §9.2.1; a long poll would hold all up) end with 503, streams just end, others may finish.
 """
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
@@ -17,10 +17,12 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from ..commands.answers import Subscribed
+from ..access.principals import STRANGER, Principal
+from ..access.requests import Facts, facts_of
+from ..commands.answers import Subscribed, WithCookies
 from ..commands.envelope import TransactionId, transaction_id
 from ..commands.registry import Command, Parameter, Registry
-from ..errors import CommandError, Stopping
+from ..errors import CommandError, Stopping, TokenNeeded
 from . import bodies, replies, urlencoded
 from .compression import SMALLEST, Compressor
 from .events import EventStream, Streams, last_event_id, resumed_by
@@ -29,6 +31,10 @@ from .replies import Reply
 from .routes import Routes
 
 SAFE_METHODS = (b"GET", b"HEAD", b"OPTIONS")
+
+
+MakeContext = Callable[[Principal], object]
+Judge = Callable[[Facts], Principal]
 
 
 class DoorReactor(IReactorThreads, IReactorTime):
@@ -40,21 +46,25 @@ class Exchange:
     One request on its way to a reply.
 
     :ivar pairs: the parameters read so far.
+    :ivar principal: who asks.
     :ivar t_id: what to echo.
-    :ivar running: the work, cancelled when ``gone`` (no client, no reply) or ``stopped`` (with the daemon),
-        if it ``can_be_cut``: while it changes nothing.
+    :ivar running: the work, cancelled when ``gone`` (no client, no reply) or ``stopped`` (and why), if it
+        ``can_be_cut``: while it changes nothing.
     """
 
-    __slots__ = ("can_be_cut", "gone", "pairs", "path", "query", "request", "running", "stopped", "t_id")
+    __slots__ = (
+        "can_be_cut", "gone", "pairs", "path", "principal", "query", "request", "running", "stopped", "t_id",
+    )  # fmt: skip
 
     def __init__(self, request: Request) -> None:
+        self.principal = STRANGER
         self.request = request
         self.path, _, self.query = request.uri.partition(b"?")
         self.pairs: list[tuple[str, object]] = []
         self.t_id: TransactionId = None
         self.can_be_cut = request.method in SAFE_METHODS
         self.gone = False
-        self.stopped = False
+        self.stopped: CommandError | None = None
         self.running: Deferred[None] | None = None
 
     def take(self, pairs: Iterable[tuple[str, object]]) -> None:
@@ -65,6 +75,20 @@ class Exchange:
                     self.t_id = transaction_id(value)
             elif name != "command":
                 self.pairs.append((name, value))
+
+    def parameters(
+        self, variables: Mapping[str, str], since: Parameter | None
+    ) -> Iterator[tuple[str, object]]:
+        """
+        All that was sent, read as it is asked for: not before it is clear that the caller may.
+
+        :raises CommandError: as ``bodies.pairs_of``.
+        """
+        self.take(variables.items())
+        self.take_body()
+        if since is not None:
+            self.resume(since)
+        yield from self.pairs
 
     def take_body(self) -> None:
         """
@@ -91,8 +115,8 @@ class Exchange:
         self.gone = True
         self._cut()
 
-    def stop(self) -> None:
-        self.stopped = True
+    def stop(self, why: CommandError) -> None:
+        self.stopped = why
         self._cut()
 
     def _cut(self) -> None:
@@ -110,17 +134,19 @@ class Door(Resource):
     """
     The resource that answers every path.
 
-    :param make_context: makes what a command gets as its first argument.
+    :param make_context: makes what a command gets as its first argument, when somebody asks.
+    :param judge: says who asks; see ``access.policy``.
     """
 
     isLeaf = True
     _log = Logger()
 
     def __init__(
-        self, registry: Registry, make_context: Callable[[], object], *, reactor: DoorReactor
+        self, registry: Registry, make_context: MakeContext, *, judge: Judge, reactor: DoorReactor
     ) -> None:
         Resource.__init__(self)
         self._make_context = make_context
+        self._judge = judge
         self._compressor = Compressor(reactor)
         self._streams = Streams(reactor)
         self._routes = Routes(
@@ -151,7 +177,13 @@ class Door(Resource):
         """Refuse new requests from now on, and end the running ones that change nothing."""
         self._draining = True
         for exchange in tuple(self._running):
-            exchange.stop()
+            exchange.stop(Stopping("the daemon is stopping"))
+
+    def put_out(self, token_id: str) -> None:
+        """End what runs for a token that is no longer good, and changes nothing."""
+        for exchange in tuple(self._running):
+            if exchange.principal.token_id == token_id:
+                exchange.stop(TokenNeeded("this token is no longer good"))
 
     def drained(self) -> Deferred[None]:
         """Fires when no request runs; cancel it (``addTimeout``) to wait no longer."""
@@ -177,13 +209,20 @@ class Door(Resource):
 
     def _begin(self, exchange: Exchange) -> Deferred[None]:
         request = exchange.request
-        exchange.take(urlencoded.pairs_of(exchange.query))
-        if self._draining:
-            raise Stopping("the daemon is stopping")
-        if request.method == b"OPTIONS":
-            self._send(replies.of_options(self._routes.allowed(exchange.path)), exchange)
-            return succeed(None)
-        name, variables = self._routes.match(request.method, exchange.path)
+        exchange.principal = self._judge(facts_of(request))
+        try:
+            exchange.take(urlencoded.pairs_of(exchange.query))
+            if self._draining:
+                raise Stopping("the daemon is stopping")
+            if request.method == b"OPTIONS":
+                self._send(replies.of_options(self._routes.allowed(exchange.path)), exchange)
+                return succeed(None)
+            name, variables = self._routes.match(request.method, exchange.path)
+        except CommandError as error:
+            if not isinstance(error, Stopping):
+                # who asks comes first
+                exchange.principal.require("read")
+            raise
         return self._routes.run(name, request, exchange, **variables)
 
     def _handler(self, command: Command) -> Callable[..., Coroutine[Deferred[Any], Any, None]]:
@@ -206,7 +245,8 @@ class Door(Resource):
                 return
             reply = await self._compressed(reply, exchange)
         except CancelledError:
-            reply = replies.of_error(Stopping("the daemon is stopping"), exchange.t_id)
+            why = exchange.stopped or Stopping("the daemon is stopping")
+            reply = replies.of_error(why, exchange.t_id)
         if not exchange.gone:
             self._send(reply, exchange)
 
@@ -221,11 +261,12 @@ class Door(Resource):
         self, exchange: Exchange, command: Command, variables: Mapping[str, str], since: Parameter | None
     ) -> Reply | EventStream:
         try:
-            exchange.take(variables.items())
-            exchange.take_body()
-            if since is not None:
-                exchange.resume(since)
-            result = await command.function(self._make_context(), **command.bind(exchange.pairs))
+            principal = exchange.principal
+            parameters = exchange.parameters(variables, since)
+            result = await command.start(principal, self._make_context(principal), parameters)
+            if isinstance(result, WithCookies):
+                replies.set_cookies(exchange.request, result.cookies)
+                result = result.answer
             if isinstance(result, Subscribed):
                 return self._streamed(result, exchange)
             reply = replies.of_result(result, command, variables, exchange.t_id)

@@ -1,15 +1,15 @@
 """What becomes of a command's result: an HTTP status, headers and bytes, in the one shape of all answers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from twisted.web.server import Request
 
-from ..commands.answers import Answer, Tagged
+from ..commands.answers import Answer, Cookie, Tagged
 from ..commands.envelope import TransactionId, encoded, failure_of
 from ..commands.registry import Command
-from ..errors import CommandError, MethodNotAllowed
+from ..errors import CommandError, MethodNotAllowed, TokenNeeded, TooMany
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -82,7 +82,24 @@ def of_error(error: CommandError, t_id: TransactionId = None) -> Reply:
     headers = NOT_STORED
     if isinstance(error, MethodNotAllowed):
         headers = (*headers, (b"Allow", ", ".join(error.allowed).encode("ascii")))
+    elif isinstance(error, TokenNeeded):
+        headers = (*headers, (b"WWW-Authenticate", b'Bearer realm="RestTorrent"'))
+    elif isinstance(error, TooMany) and error.retry_after is not None:
+        headers = (*headers, (b"Retry-After", b"%d" % error.retry_after))
     return Reply(error.http_status, encoded(failure_of(error), t_id), headers)
+
+
+def set_cookies(request: Request, cookies: Iterable[Cookie]) -> None:
+    """Have a browser keep, or forget, cookies of this site (RFC 6265 §4.1; SameSite: RFC 6265bis §5.6.7)."""
+    for cookie in cookies:
+        line = b"%s=%s; Path=/; SameSite=Strict" % (cookie.name.encode(), (cookie.value or "").encode())
+        if cookie.hidden:
+            line += b"; HttpOnly"
+        if request.isSecure():
+            line += b"; Secure"
+        if cookie.value is None:
+            line += b"; Max-Age=0"
+        request.cookies.append(line)
 
 
 def of_options(allowed: tuple[str, ...]) -> Reply:

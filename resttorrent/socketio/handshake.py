@@ -15,11 +15,13 @@ class Handshake:
 
     :ivar query: the first value of each parameter; :ivar headers: by lower-case name.
     :ivar address: the peer's.
+    :ivar peer: the other end of the connection, an ``IAddress``: ``Application.admit`` may trust some.
     """
 
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     address: str = ""
+    peer: object = None
 
 
 def query_of(uri: bytes) -> dict[str, str]:

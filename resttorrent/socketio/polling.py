@@ -27,6 +27,7 @@ def handshake_of(request: Request) -> Handshake:
         query_of(request.uri),
         headers_of(request.requestHeaders.getAllRawHeaders()),
         getattr(peer, "host", None) or str(peer),
+        peer,
     )
 
 

@@ -70,7 +70,7 @@ class SocketProtocol(WebSocketServerProtocol):
         address = getattr(peer, "host", None) or str(peer)
         headers = {name.lower(): value for name, value in request.headers.items()}
         uri = self.http_request_uri.encode("latin-1", "replace")
-        self._handshake = Handshake(query_of(uri), headers, address)
+        self._handshake = Handshake(query_of(uri), headers, address, peer)
         try:
             self._connection = self.factory.server.check(self._handshake, method="GET", websocket=True)
         except Refused as refused:

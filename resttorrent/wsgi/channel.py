@@ -16,11 +16,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from twisted.internet.address import UNIXAddress
 from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request
+from zope.interface import implementer
 
 from ..errors import CommandError, Stopping
 from ..rest import replies
@@ -36,6 +39,14 @@ _HOP_BY_HOP = frozenset(
     {b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"te", b"trailer"}
     | {b"trailers", b"transfer-encoding", b"upgrade"}
 )
+
+
+@implementer(IAddress)
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The address of a client of whom the server tells none."""
+
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +95,10 @@ class Channel:
         request.handleContentChunk(body)
         request.requestReceived(self._incoming.method, self._incoming.target, VERSION)
 
-    def getPeer(self) -> Address:
-        return self._incoming.client
+    def getPeer(self) -> Address | Unknown:
+        # whoever asks by a UNIX socket of the server is its client, perhaps a proxy: not the daemon's owner
+        client = self._incoming.client
+        return Unknown() if isinstance(client, UNIXAddress) else client
 
     def getHost(self) -> Address:
         return self._incoming.server

@@ -24,6 +24,10 @@ SAMPLES: Mapping[str, str] = {
     "port_range": PORTS,
     "magnet": f"magnet:?xt=urn:btih:{HASH}",
     "autostart": "0",
+    "name": "a name",
+    "scopes": "read",
+    "token_id": "0" * 16,
+    "token": "x" * 43,
 }
 """Values, by a parameter's name, for what a test does not ask about. Whatever is added stays stopped."""
 SOURCES = frozenset({"file", "magnet", "url", "torrents"})

@@ -129,7 +129,11 @@ class BadParameterTests(SynchronousTestCase):
             f"/v1/sessions/{session_id}/torrents", tiny_torrent(1), save_path="here", autostart="0"
         )
         self.assertEqual(added.status, 201)
-        self.variables = {"session_id": session_id, "infohash": added.json["torrent"]["infohash"]}
+        self.variables = {
+            "session_id": session_id,
+            "infohash": added.json["torrent"]["infohash"],
+            "token_id": everything.SAMPLES["token_id"],
+        }
         # at rest: from here on nothing changes by itself
         rows = f"/v1/sessions/{session_id}/torrents"
         until(lambda: self.client.ok("GET", rows)["torrents"][0]["state"] == "stopped", "the torrent to stop")
@@ -341,7 +345,8 @@ class BadParameterTests(SynchronousTestCase):
             self.assert_unchanged(command.name, parameter.name)
 
     def not_found(self, parameter: Parameter) -> str:
-        return {"session_id": "session_not_found", "infohash": "torrent_not_found"}[parameter.name]
+        codes = {"session_id": "session_not_found", "infohash": "torrent_not_found", "token_id": "not_found"}
+        return codes[parameter.name]
 
     def check_broken_path_variables(self) -> None:
         for command, parameter in self.parameters(in_path=True):

@@ -6,6 +6,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from resttorrent.access.principals import OWNER
 from resttorrent.commands.daemon import get_about, get_health
 from resttorrent.commands.health import STUCK, Health
 from resttorrent.engine.engine import Reason
@@ -28,7 +29,7 @@ class HealthTests(SynchronousTestCase):
         store: Any = self.store
         self.health = Health(engine, store, TurnMeter(lambda: 0.0), lambda: 100.0)
         self.context: Any = SimpleNamespace(
-            health=self.health, engine=self.engine, seconds=lambda: 100.9, started=90.0
+            health=self.health, engine=self.engine, seconds=lambda: 100.9, started=90.0, principal=OWNER
         )
 
     def oldest_waiting(self, now: float) -> float:

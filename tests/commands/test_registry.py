@@ -99,7 +99,7 @@ class DefinitionTests(SynchronousTestCase):
         self.assertEqual(len({c.name for c in commands}), len(commands))
         self.assertEqual(len({(c.method, c.route) for c in commands}), len(commands))
         for one in commands:
-            self.assertIn(one.scope, ("read", "control", "admin"))
+            self.assertIn(one.scope, ("public", "read", "control", "admin"))
             self.assertTrue(one.summary, one.name)
             for parameter in one.parameters:
                 self.assertEqual(parameter.in_path, f"{{{parameter.name}}}" in (one.route or ""))

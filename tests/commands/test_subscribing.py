@@ -5,6 +5,8 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from resttorrent.access.policy import Policy
+from resttorrent.access.tokens import Tokens
 from resttorrent.commands.answers import Answer, Subscribed
 from resttorrent.commands.context import Context
 from resttorrent.commands.health import Health
@@ -61,8 +63,10 @@ class SubscribingCase(EngineCase):
             roots=Roots([self.root]),
             pace=Pace(real, meter),
             health=Health(engine, self.store, meter, real.seconds),
+            backups=self.store.backups,
             seconds=real.seconds,
             started=real.seconds(),
+            policy=Policy(Tokens(self.store, real.seconds), seconds=real.seconds),
             subscriptions=subscriptions,
         )
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from resttorrent.access_log import AccessLog
 from resttorrent.commands.answers import Answer, Subscribed, Tagged
 from resttorrent.commands.context import Subscriptions
 from resttorrent.commands.parameters import Kind, Text, integer, parse_file
@@ -15,6 +16,7 @@ from resttorrent.engine.pace import Pace
 from resttorrent.errors import SessionNotFound
 from resttorrent.live.door import LiveDoor
 from resttorrent.turns import TurnMeter
+from tests.live.access import owners_policy
 from tests.rest.feeding import FakeFeed, Feeds
 from tests.socketio.stage import FakeChannel, Stage
 
@@ -171,7 +173,13 @@ class House:
         self.busy = 0.0
         meter = TurnMeter(lambda: self.busy)
         pace = Pace(self.clock, meter)
-        self.door = LiveDoor(COMMANDS, lambda callers: Scene(self.world, callers), pace)
+        self.door = LiveDoor(
+            COMMANDS,
+            lambda _, callers: Scene(self.world, callers),
+            pace,
+            owners_policy(self.clock),
+            AccessLog(self.clock.seconds),
+        )
         self.stage = Stage(self.door, clock=self.clock)
 
     @property

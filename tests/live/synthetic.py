@@ -5,6 +5,8 @@ from typing import Any
 
 from twisted.web.resource import Resource
 
+from resttorrent.access.principals import Principal
+from resttorrent.access_log import AccessLog
 from resttorrent.commands import subscribing
 from resttorrent.commands.context import Subscriptions
 from resttorrent.commands.registry import Registry
@@ -13,6 +15,7 @@ from resttorrent.live.door import LiveDoor
 from resttorrent.socketio import SocketResource, SocketServer, Timing
 from resttorrent.turns import TurnMeter
 from tests.engine.feed_world import FakeSession
+from tests.live.access import owners_policy
 
 
 class OneSession:
@@ -33,10 +36,16 @@ def live_server(session: FakeSession, clock: Any, timing: Timing) -> SocketServe
     """A server whose clients can subscribe to the session's torrents."""
     engine = OneSession(session)
 
-    def context_for(subscriptions: Subscriptions) -> object:
+    def context_for(principal: Principal, subscriptions: Subscriptions) -> object:
         return SimpleNamespace(engine=engine, subscriptions=subscriptions)
 
-    door = LiveDoor(Registry(subscribing.COMMANDS), context_for, Pace(clock, TurnMeter()))
+    door = LiveDoor(
+        Registry(subscribing.COMMANDS),
+        context_for,
+        Pace(clock, TurnMeter()),
+        owners_policy(clock),
+        AccessLog(clock.seconds),
+    )
     return SocketServer(door, clock=clock, timing=timing)
 
 

@@ -155,7 +155,13 @@ class OpeningTests(Case):
         # a WSGI server takes answers whole: the opening, and the browser asks again
         answers: list[Outgoing] = []
         incoming = Incoming(
-            b"GET", b"/v1/numbers", b"", ((b"Last-Event-Id", b"5"),), CLIENT, SERVER, secure=False
+            b"GET",
+            b"/v1/numbers",
+            b"",
+            ((b"Host", b"127.0.0.1"), (b"Last-Event-Id", b"5")),
+            CLIENT,
+            SERVER,
+            secure=False,
         )
         deliver(self.world.site, incoming, b"", answers.append)
         [answer] = answers
@@ -254,7 +260,7 @@ class PushTests(Case):
         self.assertNothingLeft()
 
     def test_http_1_0(self) -> None:
-        self.stream.wire.send(b"GET /v1/numbers HTTP/1.0\r\n\r\n")
+        self.stream.wire.send(b"GET /v1/numbers HTTP/1.0\r\nHost: localhost\r\n\r\n")
         raw = self.stream.wire.received()
         self.assertNotIn(b"chunked", raw)
         self.assertEqual(len(EventReader().feed(raw.partition(b"\r\n\r\n")[2])), 1)

@@ -15,6 +15,7 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 
+from resttorrent.access.principals import OWNER
 from resttorrent.commands.answers import Answer, Tagged
 from resttorrent.commands.parameters import File, Flag, Text, Words, integer
 from resttorrent.commands.registry import Registry, command
@@ -263,7 +264,12 @@ class World:
         self.reactor = Reactor()
         reactor: Any = self.reactor  # of an IReactorThreads it has what the door uses
         self.site = build_site(
-            registry, lambda: self.context, reactor=reactor, body_limit=body_limit, beside=beside
+            registry,
+            lambda principal: self.context,
+            judge=lambda facts: OWNER,
+            reactor=reactor,
+            body_limit=body_limit,
+            beside=beside,
         )
         self.door = self.site.door
         self.wire = Wire(self.site)

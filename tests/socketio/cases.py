@@ -13,6 +13,7 @@ from twisted.internet import tcp
 from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import TestCase
 
+from resttorrent.access.principals import OWNER
 from resttorrent.commands.registry import Registry
 from resttorrent.rest.site import build_site
 from resttorrent.socketio import Limits, SocketResource, SocketServer, Timing
@@ -47,7 +48,13 @@ class EchoCase(TestCase):
         make = EngineServerOnly if self.mode == "eio" else SocketServer
         self.server = make(EventEcho(), clock=self.clock, timing=self.timing, limits=self.limits)
         resource = SocketResource(self.server, reactor=self.clock, allow_origin="*")
-        site = build_site(Registry(()), object, reactor=_reactor, beside={PATHS[self.mode]: resource})
+        site = build_site(
+            Registry(()),
+            lambda principal: principal,
+            judge=lambda facts: OWNER,
+            reactor=_reactor,
+            beside={PATHS[self.mode]: resource},
+        )
         self._port = _reactor.listenTCP(0, site, interface="127.0.0.1")
         self.network = Network(self._port.getHost().port)
         self.door = self.door_of(self.eio)

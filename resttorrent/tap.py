@@ -25,6 +25,7 @@ from .settings import Settings
 from .signals import HangUp, Stopper
 from .start_report import StartReport
 from .startup import Ending, StartGuard, Supervised, leave, load_service
+from .steady import make_steady
 from .supervision import Supervision
 from .systemd import Notifier, watchdog_of
 
@@ -115,6 +116,7 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor as installed
 
     reactor: Any = installed
+    make_steady(reactor)
     settings, twistd = options.settings, options.twistd
     forks = bool(twistd) and not twistd["nodaemon"] and not twistd["debug"]
     level = LeastLevel(settings.log_level)

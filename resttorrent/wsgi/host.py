@@ -26,6 +26,7 @@ from ..logs import stream_observer
 from ..options import OptionError, settings_from
 from ..settings import Settings
 from ..startup import STOP_LIMIT, load_service
+from ..steady import make_steady
 from .channel import Outgoing, deliver
 from .incoming import Incoming
 
@@ -40,6 +41,7 @@ def installed_reactor() -> Any:
     """Twisted's reactor; the first call makes it, which must not be before the server forked."""
     from twisted.internet import reactor
 
+    make_steady(reactor)
     return reactor
 
 

@@ -10,7 +10,8 @@ from resttorrent.store import statements
 from resttorrent.store.database import DATABASE_NAME
 from resttorrent.store.records import Deletion
 
-from ..harness import contents, until
+from ..harness import Seed, contents, until
+from ..swarm.case import Payload
 from ..swarm.test_restart import spoil
 from .support import FaultCase
 
@@ -91,8 +92,8 @@ class AwayTests(FaultCase):
                 self.client.close()
                 self.daemon.stop()
 
-    def test_download_goes_on(self) -> None:
-        """What had arrived before is not lost, what arrives after is whole."""
+    def interrupted(self) -> tuple[str, str, Payload, Seed]:
+        """A download whose root went missing: its session, key and payload, and who has that."""
         self.start_daemon()
         session = self.client.session(memory_only=0)
         payload = self.payload(3_000_000)
@@ -101,26 +102,28 @@ class AwayTests(FaultCase):
         self.until_begun(session, infohash)
         self.unmount()
         self.until_state(session, infohash, "missing_files")
-        # held: it has left its peers
-        until(lambda: seed.num_peers == 0, "the peers to be left")
-        self.assertEqual(contents(self.daemon.root), {})
-        self.mount()
+        return session, infohash, payload, seed
+
+    def complete_from(self, seed: Seed, session: str, infohash: str) -> None:
+        """Have the rest downloaded."""
         seed.limit_upload(0)
         self.until_state(session, infohash, "downloading", "seeding")
         self.connect(session, infohash, seed.address)
         self.until_state(session, infohash, "seeding")
+
+    def test_download_goes_on(self) -> None:
+        """What had arrived before is not lost, what arrives after is whole."""
+        session, infohash, payload, seed = self.interrupted()
+        # held: it has left its peers
+        until(lambda: seed.num_peers == 0, "the peers to be left")
+        self.assertEqual(contents(self.daemon.root), {})
+        self.mount()
+        self.complete_from(seed, session, infohash)
         self.assert_same(payload)
 
     def test_written_in_the_wrong_place(self) -> None:
         """What libtorrent wrote there before it was held is no part of the torrent: that is checked."""
-        self.start_daemon()
-        session = self.client.session(memory_only=0)
-        payload = self.payload(3_000_000)
-        seed = self.seed(payload, upload_limit=300_000)
-        infohash = self.add_magnet(session, seed.magnet)
-        self.until_begun(session, infohash)
-        self.unmount()
-        self.until_state(session, infohash, "missing_files")
+        session, infohash, payload, seed = self.interrupted()
         stray = self.daemon.root / "dl" / "payload"
         stray.parent.mkdir()
         stray.write_bytes(b"x")
@@ -135,10 +138,7 @@ class AwayTests(FaultCase):
         lost.write_bytes(bytes(status.st_size))
         os.utime(lost, ns=(status.st_atime_ns, status.st_mtime_ns))
         self.mount()
-        seed.limit_upload(0)
-        self.until_state(session, infohash, "downloading", "seeding")
-        self.connect(session, infohash, seed.address)
-        self.until_state(session, infohash, "seeding")
+        self.complete_from(seed, session, infohash)
         self.assert_same(payload)
 
     def test_deletion_waits_for_the_root(self) -> None:
@@ -184,8 +184,8 @@ class AwayTests(FaultCase):
         marker = self.daemon.root / MARKER
         before = marker.read_text()
         marker.unlink()
-        until(marker.exists, "the marker to be there again")
-        self.assertEqual((marker.read_text(), self.reasons()), (before, []))
+        until(lambda: marker.exists() and marker.read_text() == before, "the marker to be there again")
+        self.assertEqual(self.reasons(), [])
 
 
 class MountedTests(FaultCase):

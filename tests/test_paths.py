@@ -1,6 +1,8 @@
 """Confined paths, on real folders and real links."""
 
 import contextlib
+import ctypes
+import errno
 import os
 import sys
 import threading
@@ -11,20 +13,33 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from resttorrent.errors import BadParameter, CommandError, EngineError, PathOutsideRoots
 from resttorrent.paths import Roots
 from resttorrent.paths.files import with_ancestors
+from resttorrent.paths.openat2 import FOLDER, Openat2
 from resttorrent.paths.walk import LISTING_PAYS
+
+
+class NoOpenat2(Openat2):
+    """A kernel without it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.usable = False
 
 
 class PathsTestCase(SynchronousTestCase):
     """
     Two roots and a folder that is none.
 
+    :cvar openat2: how folders are opened.
+
     root/{inner/deep/, file, here→inner, up→.., out→outside, other→second, ring→ring, dangling→outside/none}
     """
+
+    openat2: type[Openat2] = Openat2
 
     def setUp(self) -> None:
         # trial's folder may lie behind a link of its own
@@ -46,7 +61,10 @@ class PathsTestCase(SynchronousTestCase):
             ("absolute", str(self.root / "inner")),
         ):
             (self.root / name).symlink_to(target)
-        self.roots = Roots([self.root, self.second])
+        self.roots = self.make_roots(self.root, self.second)
+
+    def make_roots(self, *roots: Path) -> Roots:
+        return Roots(roots, self.openat2())
 
     def tree(self) -> list[str]:
         """All that exists, links not followed."""
@@ -296,13 +314,13 @@ class DeleteTests(DeletionTestCase):
 
     def test_missing_save_path(self) -> None:
         self.roots.delete_files(str(self.root / "none" / "deep"), ["a", "b/c"], ())
-        missing_root = Roots([self.top / "new"])
+        missing_root = self.make_roots(self.top / "new")
         missing_root.delete_files(str(self.top / "new"), ["a"], ())
 
     def test_a_root_below_the_save_path_stays(self) -> None:
         nested = self.save_path / "T" / "nested"
         self.make(["T/nested/a"])
-        Roots([self.root, nested]).delete_files(str(self.save_path), ["T/nested/a"], ())
+        self.make_roots(self.root, nested).delete_files(str(self.save_path), ["T/nested/a"], ())
         self.assertEqual(self.left(), ["T", "T/nested"])
 
     def test_keep(self) -> None:
@@ -380,6 +398,10 @@ class DeleteTests(DeletionTestCase):
         self.assertEqual((folders[:2], sorted(folders[2:])), (["a/b/c", "a/b"], ["a", "d"]))
 
 
+class DeleteByNameTests(DeleteTests):
+    openat2 = NoOpenat2
+
+
 class RaceTests(DeletionTestCase):
     """A folder turns into a link to a victim's, between the check and the deletion."""
 
@@ -449,6 +471,10 @@ class RaceTests(DeletionTestCase):
             swapped.set()
 
 
+class RaceByNameTests(RaceTests):
+    openat2 = NoOpenat2
+
+
 class SwappingKeep:
     """Keeps nothing, but swaps when it is asked about one path: a moment after the check, none sooner."""
 
@@ -461,3 +487,109 @@ class SwappingKeep:
             self._trigger = ""
             self._swap()
         return False
+
+
+class Openat2Tests(PathsTestCase):
+    """The call itself; each descriptor that it gives is closed."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.call = Openat2()
+        self.folder = os.open(self.root, FOLDER)
+        self.addCleanup(os.close, self.folder)
+        if self.open("inner") is None:
+            raise SkipTest("the kernel has no openat2")
+
+    def open(self, relative: str) -> Path | None:
+        """Where what was opened lies."""
+        descriptor = self.call.folder(self.folder, relative)
+        if descriptor is None:
+            return None
+        try:
+            self.assertFalse(os.get_inheritable(descriptor))
+            return Path(f"/proc/self/fd/{descriptor}").readlink()
+        finally:
+            os.close(descriptor)
+
+    def test_folders(self) -> None:
+        self.assertEqual(self.open("inner/deep"), self.root / "inner" / "deep")
+        name = os.fsdecode(b"\xff")
+        (self.root / name).mkdir()
+        self.assertEqual(self.open(name), self.root / name)
+
+    def test_never_a_link_nor_out(self) -> None:
+        (self.root / "inner" / "back").symlink_to("deep")
+        links = ("here", "here/deep", "out", "up", "up/root", "other", "absolute", "inner/back", "dangling")
+        outside = ("..", "../second", "inner/../..", str(self.root / "inner"), "/")
+        for path in (*links, *outside, "file", "none", "x" * 300):
+            self.assertIsNone(self.open(path), path)
+        self.assertTrue(self.call.usable)
+
+    def test_deleting_needs_one_call_a_folder(self) -> None:
+        opened: list[object] = []
+        system_open = os.open
+
+        def counting(path: str, *args: Any, **options: Any) -> int:
+            opened.append(path)
+            return system_open(path, *args, **options)
+
+        (self.root / "inner" / "deep" / "f").write_bytes(b"x")
+        self.patch(os, "open", counting)
+        self.roots.delete_files(str(self.root), ["inner/deep/f"], ())
+        self.assertEqual(opened, [str(self.root)])
+
+    def test_magic_link(self) -> None:
+        own = os.open("/proc/self", os.O_RDONLY | os.O_DIRECTORY)
+        self.addCleanup(os.close, own)
+        self.assertIsNone(self.call.folder(own, "cwd"))
+
+    def test_missing_or_filtered(self) -> None:
+        """Tried once, then never again."""
+        for error in (errno.ENOSYS, errno.EPERM):
+            kernel = self.answers(error, 7)
+            self.assertIsNone(self.call.folder(self.folder, "inner"))
+            self.assertIs(self.call.usable, False)
+            self.assertIsNone(self.call.folder(self.folder, "inner"))
+            self.assertEqual(kernel.calls, 1)
+
+    def test_refused_once_it_was_there(self) -> None:
+        kernel = self.answers(7, errno.EPERM, 8)
+        self.assertEqual(self.call.folder(self.folder, "inner"), 7)
+        self.assertIsNone(self.call.folder(self.folder, "inner"))
+        self.assertEqual(self.call.folder(self.folder, "inner"), 8)
+        self.assertEqual(kernel.calls, 3)
+
+    def test_renamed_meanwhile(self) -> None:
+        kernel = self.answers(errno.EAGAIN, errno.EAGAIN, 7)
+        self.assertEqual(self.call.folder(self.folder, "inner"), 7)
+        self.assertEqual(kernel.calls, 3)
+        kernel = self.answers(*[errno.EAGAIN] * 100)
+        self.assertIsNone(self.call.folder(self.folder, "inner"))
+        self.assertLess(kernel.calls, 100)
+
+    def answers(self, *answers: int) -> "Kernel":
+        """A new call, to a kernel that gives these answers: errors, or 7 and 8 as descriptors."""
+        kernel = Kernel(answers)
+        self.call = Openat2()
+        self.patch(self.call, "_syscall", kernel)
+        return kernel
+
+
+class Kernel:
+    """
+    Stands in for ``syscall``.
+
+    :ivar calls: how often it was called.
+    """
+
+    def __init__(self, answers: Sequence[int]) -> None:
+        self._answers = answers
+        self.calls = 0
+
+    def __call__(self, *args: object) -> int:
+        answer = self._answers[self.calls]
+        self.calls += 1
+        if answer in (7, 8):
+            return answer
+        ctypes.set_errno(answer)
+        return -1

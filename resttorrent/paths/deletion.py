@@ -1,10 +1,11 @@
 """
 Deleting what a torrent wrote, while somebody may be swapping folders for links.
 
-Every folder is opened by its name inside the folder before it, and must not be a link; every removal names an
-entry of an open folder. What was opened stays what it is, whatever its path becomes.
+Every folder is opened by its name inside the folder before it, and must not be a link, or by one call that
+makes sure of that for the whole way; every removal names an entry of an open folder. What was opened stays
+what it is, whatever its path becomes.
 
-Source: openat(2), unlinkat(2): O_NOFOLLOW, O_DIRECTORY and dirfd.
+Source: openat(2), unlinkat(2): O_NOFOLLOW, O_DIRECTORY and dirfd; openat2(2).
 """
 
 import errno
@@ -15,9 +16,8 @@ from contextlib import contextmanager
 
 from ..errors import EngineError, PathOutsideRoots
 from .files import with_ancestors
+from .openat2 import FOLDER, Openat2
 from .resolve import Unresolvable, below, mode_of
-
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _GONE = frozenset({errno.ENOENT, errno.ENAMETOOLONG})
 
@@ -36,16 +36,25 @@ class Deletion:
     :param base: the torrent's save path, absolute and resolved.
     :param spared: absolute folders that stay even if empty.
     :param keep: absolute paths of files that stay, below ``base`` or below ``alias``, its unresolved name.
+    :param openat2: opens folders where it can; where it can't they are opened name by name.
     """
 
     def __init__(
-        self, root: str, base: str, *, spared: Container[str], keep: Container[str], alias: str
+        self,
+        root: str,
+        base: str,
+        *,
+        spared: Container[str],
+        keep: Container[str],
+        alias: str,
+        openat2: Openat2,
     ) -> None:
         self._root = root
         self._base = base
         self._spared = spared
         self._keep = keep
         self._alias = alias
+        self._openat2 = openat2
         self._links: list[str] = []
         self._failures: list[str] = []
 
@@ -76,7 +85,7 @@ class Deletion:
     @contextmanager
     def _opened_base(self) -> Iterator[int | None]:
         try:
-            root = os.open(self._root, _FOLDER)
+            root = os.open(self._root, FOLDER)
         except OSError as error:
             if error.errno != errno.ENOENT:
                 self._failures.append(f"{self._root}: {error.strerror}")
@@ -91,6 +100,17 @@ class Deletion:
     @contextmanager
     def _opened(self, start: int, relative: str, start_path: str) -> Iterator[int | None]:
         """A descriptor of a folder; ``None`` if it is gone, or not to be entered, which is noted."""
+        # whatever keeps the one call from it, going name by name finds out
+        folder = self._openat2.folder(start, relative) if relative else None
+        if folder is None:
+            folder = self._walk(start, relative, start_path)
+        try:
+            yield folder
+        finally:
+            if folder is not None:
+                os.close(folder)
+
+    def _walk(self, start: int, relative: str, start_path: str) -> int | None:
         folder: int | None = os.dup(start)
         path = start_path
         for name in relative.split("/") if relative else ():
@@ -100,15 +120,11 @@ class Deletion:
             inner = self._open_inner(folder, name, path)
             os.close(folder)
             folder = inner
-        try:
-            yield folder
-        finally:
-            if folder is not None:
-                os.close(folder)
+        return folder
 
     def _open_inner(self, folder: int, name: str, path: str) -> int | None:
         try:
-            return os.open(name, _FOLDER, dir_fd=folder)
+            return os.open(name, FOLDER, dir_fd=folder)
         except OSError as error:
             if error.errno in _NO_FOLDER:
                 # a folder by now means that it was a link a moment ago

@@ -12,6 +12,7 @@ from pathlib import Path
 from ..errors import BadParameter, PathOutsideRoots
 from .deletion import Deletion
 from .files import by_folder
+from .openat2 import Openat2
 from .presence import MARKER, RootMissing
 from .resolve import LONGEST_NAME, LONGEST_PATH, Unresolvable, below, is_within, mode_of, resolve
 from .walk import Walk
@@ -21,11 +22,12 @@ class Roots:
     """
     Save roots; the first is the default. They may be links, which are resolved once, here.
 
+    :param openat2: opens folders in one call, where the kernel lets it.
     :ivar absent: the roots that are missing, and why; whoever watches them says so.
     :raises ValueError: there is none, or one is relative or leads nowhere.
     """
 
-    def __init__(self, roots: Sequence[Path]) -> None:
+    def __init__(self, roots: Sequence[Path], openat2: Openat2 | None = None) -> None:
         if not roots or not all(root.is_absolute() for root in roots):
             raise ValueError("expected one or more absolute folders")
         try:
@@ -33,6 +35,7 @@ class Roots:
         except Unresolvable as error:
             raise ValueError(f"a save root {error}") from None
         self.absent: Mapping[str, str] = {}
+        self._openat2 = openat2 or Openat2()
 
     def root_of(self, path: str) -> str | None:
         """The innermost root that an absolute, normal path lies in."""
@@ -115,7 +118,8 @@ class Roots:
         self._spare_marker(base, grouped)
         self._check(Walk(base, self._contain, follow=False), grouped)
         root = next(root for root in self.paths if is_within(base, root))
-        Deletion(root, base, spared=self.paths, keep=keep, alias=save_path).run(grouped)
+        deletion = Deletion(root, base, spared=self.paths, keep=keep, alias=save_path, openat2=self._openat2)
+        deletion.run(grouped)
 
     def _contain(self, real: str) -> bool:
         return any(is_within(real, root) for root in self.paths)

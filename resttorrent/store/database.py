@@ -6,6 +6,8 @@ is the flush of the WAL, and getting well again: after a full disk or a disk err
 every few seconds until it succeeds. After a disk error the connection is distrusted as well: Linux reports a
 failed write-back once and then forgets it, so that the next fsync succeeds without the lost pages. It is
 closed, opened, checked, and all of the WAL moved into the database, before any further call is let in.
+
+A full disk costs the ballast, and what that leaves is for vital writes alone until it can be made again.
 """
 
 import os
@@ -15,15 +17,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from resttorrent.errors import EngineError
+from resttorrent.errors import EngineError, StateDiskFull
 from resttorrent.store import statements
+from resttorrent.store.ballast import VITAL, Ballast
 from resttorrent.store.flush import WalFile, WalFlush
 from resttorrent.store.group import Task, run_group
 from resttorrent.store.migrate import load_migrations
 from resttorrent.store.opening import Durability, fold_wal, open_file, open_memory, reopen_file
 from resttorrent.store.refusals import StateDirUnusable
 from resttorrent.store.statelock import StateLock, make_private_directory
-from resttorrent.store.trouble import Trouble, answer_for, classify
+from resttorrent.store.trouble import Trouble, answer_for, answer_to, classify
 
 DATABASE_NAME = "state.db"
 # Seconds between two tries to write while the disk is full or failing.
@@ -68,6 +71,7 @@ class Database:
         # FULL has SQLite flush at each commit; memory has nothing to flush.
         flushes = self._wal is not None and durability == "normal"
         self._flush = WalFlush(self._wal.sync) if self._wal is not None and flushes else None
+        self._ballast = None if state_dir is None else Ballast(state_dir)
         self._lock: StateLock | None = None
         self._connection: sqlite3.Connection | None = None
         self._why_shut: Exception | None = None
@@ -103,15 +107,34 @@ class Database:
         fresh = not path.exists()
         self._connection, set_aside = open_file(path, load_migrations(), self._durability, now)
         clean = statements.setting(self._connection, _CLEAN_MARK) == "1" or (fresh and set_aside is None)
+        if not self._mark_unclean(self._connection):
+            # now that the ballast is gone
+            self._mark_unclean(self._connection)
+        self._committed()
+        if self._trouble is None:
+            self._hold_ballast()
+        return OpenReport(set_aside, clean)
+
+    def _mark_unclean(self, connection: sqlite3.Connection) -> bool:
+        """A full disk stops no start: what is stored can be read, and the store says that it is degraded."""
         try:
-            statements.set_setting(self._connection, _CLEAN_MARK, "0")
+            statements.set_setting(connection, _CLEAN_MARK, "0")
         except sqlite3.Error as error:
-            # A full disk stops no start: what is stored can be read, and the store says that it is degraded.
             if classify(error) is not Trouble.DISK_FULL:
                 raise
             self._note(Trouble.DISK_FULL)
-        self._committed()
-        return OpenReport(set_aside, clean)
+            return False
+        return True
+
+    def _hold_ballast(self) -> None:
+        """:raises OSError: the disk fails; one without room for the ballast counts as full."""
+        if self._ballast is not None:
+            try:
+                self._ballast.make()
+            except OSError as error:
+                if classify(error) is not Trouble.DISK_FULL:
+                    raise
+                self._note(Trouble.DISK_FULL)
 
     def write(self, tasks: Sequence[Task]) -> None:
         """Run a group of writes; each task has its result or error afterwards, and none was left out."""
@@ -121,13 +144,39 @@ class Database:
             for task in tasks:
                 task.error = error
             return
+        tasks = self._admitted(tasks)
+        if not tasks:
+            return
+        had_room = self._trouble is not Trouble.DISK_FULL
         all_well = run_group(connection, tasks)
         self._committed()
         if not all_well:
             self._judge(tasks)
-        elif self._trouble is Trouble.DISK_FULL:
+            if had_room:
+                self._write_vital_again(connection, tasks)
+        elif self._trouble is Trouble.DISK_FULL and self._ballast is None:
             # There seems to be space again; the next tick finds out.
             self._retry_at = self._monotonic()
+
+    def _admitted(self, tasks: Sequence[Task]) -> Sequence[Task]:
+        """All tasks; while the disk is full the vital ones, the others having failed."""
+        if self._trouble is not Trouble.DISK_FULL or self._ballast is None:
+            return tasks
+        for task in tasks:
+            if task.call not in VITAL:
+                task.error = answer_to(Trouble.DISK_FULL)
+        return [task for task in tasks if task.error is None]
+
+    def _write_vital_again(self, connection: sqlite3.Connection, tasks: Sequence[Task]) -> None:
+        """The disk has just turned out to be full, and the ballast made room."""
+        vital = [task for task in tasks if isinstance(task.error, StateDiskFull) and task.call in VITAL]
+        if not vital or self._ballast is None:
+            return
+        for task in vital:
+            task.error = None
+        if not run_group(connection, vital):
+            self._judge(vital)
+        self._committed()
 
     def read(self, task: Task) -> None:
         try:
@@ -164,15 +213,24 @@ class Database:
         """
         try:
             if self._path is not None:
-                connection = self._usable()
-                if clean:
-                    statements.set_setting(connection, _CLEAN_MARK, "1")
-                # Says busy (a shell reads the database) in its row: the WAL then stays, which loses nothing.
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                if self._wal is not None:
-                    self._wal.sync()
+                try:
+                    self._settle(clean)
+                except sqlite3.Error as error:
+                    room = classify(error) is Trouble.DISK_FULL and self._ballast and self._ballast.give_up()
+                    if not room:
+                        raise
+                    self._settle(clean)
         finally:
             self._release()
+
+    def _settle(self, clean: bool) -> None:
+        connection = self._usable()
+        if clean:
+            statements.set_setting(connection, _CLEAN_MARK, "1")
+        # Says busy (a shell reads the database) in its row: the WAL then stays, which loses nothing.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        if self._wal is not None:
+            self._wal.sync()
 
     def _release(self) -> None:
         try:
@@ -221,6 +279,8 @@ class Database:
         if self._trouble is not Trouble.DAMAGED:
             self._trouble = trouble
             self._retry_at = None if trouble is Trouble.DAMAGED else self._monotonic() + RETRY_AFTER
+        if trouble is Trouble.DISK_FULL and self._ballast is not None:
+            self._ballast.give_up()
 
     def _distrust(self, error: Exception) -> None:
         if self._path is None:
@@ -243,6 +303,10 @@ class Database:
         if self._connection is None:
             return
         try:
+            # first, for the log may hold the ballast's room
+            fold_wal(self._connection)
+            if self._ballast is not None:
+                self._ballast.make()
             _prove_writable(self._connection)
         except (sqlite3.Error, OSError) as error:
             self._heed(error)
@@ -253,7 +317,6 @@ class Database:
 
 def _prove_writable(connection: sqlite3.Connection) -> None:
     """:raises sqlite3.Error: the disk is still full or failing."""
-    fold_wal(connection)
     # A start on a full disk could not write it.
     statements.set_setting(connection, _CLEAN_MARK, "0")
     connection.execute("INSERT OR REPLACE INTO settings VALUES (?, zeroblob(?))", (_PROBE, _PROBE_SIZE))

@@ -78,6 +78,25 @@ class TokenRecord(Struct, frozen=True):
     last_used: int | None
 
 
+class UserRecord(Struct, frozen=True):
+    """
+    Somebody who logs in with a password.
+
+    :ivar name: canonical; :ivar hash: the password's, by argon2, never shown, not in a traceback either.
+    :ivar scopes: all that the user is good for; :ivar last_login: epoch seconds, or ``None``.
+    """
+
+    id: str
+    name: str
+    hash: str
+    scopes: tuple[str, ...]
+    created_time: int
+    last_login: int | None
+
+    def __repr__(self) -> str:
+        return f"UserRecord({self.id!r}, {self.name!r})"
+
+
 class TorrentBlobs(Struct, frozen=True, gc=False):
     """
     What libtorrent needs to load a torrent.

@@ -11,14 +11,22 @@ from collections.abc import Sequence
 
 import msgspec
 
-from resttorrent.errors import SessionNotFound, TorrentExists
-from resttorrent.store.records import Deletion, SessionRecord, TokenRecord, TorrentBlobs, TorrentRecord
+from resttorrent.errors import SessionNotFound, TorrentExists, UserExists
+from resttorrent.store.records import (
+    Deletion,
+    SessionRecord,
+    TokenRecord,
+    TorrentBlobs,
+    TorrentRecord,
+    UserRecord,
+)
 
 _TORRENT_COLUMNS = (
     "session_id, infohash, infohash_v1, infohash_v2, magnet, save_path, storage_mode, "
     'stopped, done, added_time, "row"'
 )
 _TOKEN_COLUMNS = "id, name, digest, scopes, created_time, expiry, last_used"
+_USER_COLUMNS = "id, name, hash, scopes, created_time, last_login"
 _ADD_TORRENT = f"INSERT INTO torrents ({_TORRENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -196,6 +204,50 @@ def tokens(db: sqlite3.Connection) -> list[TokenRecord]:
 
 def set_tokens_used(db: sqlite3.Connection, times: Sequence[tuple[int, str]]) -> None:
     db.executemany("UPDATE tokens SET last_used = ? WHERE id = ?", times)
+
+
+def add_user(db: sqlite3.Connection, record: UserRecord) -> None:
+    """:raises UserExists: the name is taken."""
+    r = record
+    try:
+        db.execute(
+            f"INSERT INTO users ({_USER_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",
+            (r.id, r.name, r.hash, ",".join(r.scopes), r.created_time, r.last_login),
+        )
+    except sqlite3.IntegrityError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_UNIQUE:
+            raise UserExists("there is a user of this name", field="name") from error
+        raise
+
+
+def update_user(
+    db: sqlite3.Connection, user_id: str, hash: str | None, scopes: tuple[str, ...] | None
+) -> None:
+    """``None`` leaves what is stored."""
+    db.execute(
+        "UPDATE users SET hash = coalesce(?, hash), scopes = coalesce(?, scopes) WHERE id = ?",
+        (hash, None if scopes is None else ",".join(scopes), user_id),
+    )
+
+
+def user_logged_in(db: sqlite3.Connection, user_id: str, hash: str, renewed: str, time: int) -> None:
+    """The hash is renewed unless it is another one by now."""
+    db.execute(
+        "UPDATE users SET last_login = ?, hash = CASE hash WHEN ? THEN ? ELSE hash END WHERE id = ?",
+        (time, hash, renewed, user_id),
+    )
+
+
+def delete_user(db: sqlite3.Connection, user_id: str) -> None:
+    db.execute("DELETE FROM users WHERE id = ?", (user_id,))
+
+
+def users(db: sqlite3.Connection) -> list[UserRecord]:
+    rows = db.execute(f"SELECT {_USER_COLUMNS} FROM users ORDER BY number")
+    return [
+        UserRecord(id_, name, hash_, tuple(scopes.split(",")), created, login)
+        for id_, name, hash_, scopes, created, login in rows
+    ]
 
 
 def set_setting(db: sqlite3.Connection, name: str, value: str) -> None:

@@ -18,7 +18,14 @@ from resttorrent.store import statements
 from resttorrent.store.backup import Backups
 from resttorrent.store.database import DATABASE_NAME, Database, OpenReport
 from resttorrent.store.opening import Durability
-from resttorrent.store.records import Deletion, SessionRecord, TokenRecord, TorrentBlobs, TorrentRecord
+from resttorrent.store.records import (
+    Deletion,
+    SessionRecord,
+    TokenRecord,
+    TorrentBlobs,
+    TorrentRecord,
+    UserRecord,
+)
 from resttorrent.store.thread import Reactor, StoreThread
 
 
@@ -154,6 +161,25 @@ class Store:
     def set_tokens_used(self, times: Sequence[tuple[int, str]]) -> Deferred[None]:
         """Store (epoch seconds, id) of their last use."""
         return self._thread.write(statements.set_tokens_used, times)
+
+    def add_user(self, record: UserRecord) -> Deferred[None]:
+        """:raises UserExists: the name is taken; nothing was changed."""
+        return self._thread.write(statements.add_user, record)
+
+    def update_user(self, user_id: str, hash: str | None, scopes: tuple[str, ...] | None) -> Deferred[None]:
+        """``None`` leaves what is stored."""
+        return self._thread.write(statements.update_user, user_id, hash, scopes)
+
+    def user_logged_in(self, user_id: str, hash: str, renewed: str, time: int) -> Deferred[None]:
+        """At which epoch second; ``renewed`` takes the place of ``hash``, unless it is another by now."""
+        return self._thread.write(statements.user_logged_in, user_id, hash, renewed, time)
+
+    def delete_user(self, user_id: str) -> Deferred[None]:
+        return self._thread.write(statements.delete_user, user_id)
+
+    def users(self) -> Deferred[list[UserRecord]]:
+        """In the order of their creation."""
+        return self._thread.read(statements.users)
 
     def set_setting(self, name: str, value: str) -> Deferred[None]:
         """Names that begin with ``store.`` are the store's own."""

@@ -44,12 +44,13 @@ def answer_for(error: Exception) -> Exception:
     """
     if isinstance(error, CommandError) or not isinstance(error, (sqlite3.Error, OSError)):
         return error
-    answer = _answer_to(classify(error), error)
+    answer = answer_to(classify(error), error)
     answer.__cause__ = error
     return answer
 
 
-def _answer_to(trouble: Trouble | None, error: Exception) -> CommandError:
+def answer_to(trouble: Trouble | None, error: Exception | None = None) -> CommandError:
+    """What a caller is told of a trouble, of which ``error`` told."""
     if trouble is Trouble.DISK_FULL:
         return StateDiskFull("The disk that holds the daemon's state is full; nothing was changed.")
     if trouble is Trouble.DISK_ERROR:

@@ -181,6 +181,13 @@ class DamagedTests(OpeningCase):
             connection.execute("CREATE TABLE settings (name, value)")
         self.check_set_aside(lambda: None)
 
+    def test_other_programs_database_of_our_version(self) -> None:
+        """Its name is looked at, not only its version."""
+        self.make()
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
+            connection.execute("PRAGMA application_id = 1196444487")  # OGC GeoPackage
+        self.check_set_aside(lambda: None)
+
     def test_earlier_one_stays(self) -> None:
         for number in range(3):
             self.path.write_bytes(b"garbage %d" % number)

@@ -6,8 +6,8 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
-from resttorrent.errors import SessionNotFound, TorrentExists
-from resttorrent.store.records import Deletion, TorrentBlobs
+from resttorrent.errors import SessionNotFound, TorrentExists, UserExists
+from resttorrent.store.records import Deletion, TorrentBlobs, UserRecord
 from resttorrent.store.store import Store
 from tests.store.support import SESSION, infohash, session_record, torrent_record
 
@@ -44,6 +44,30 @@ class StoreTests(StoreContract, TestCase):
         await store.set_session_port(SESSION, 6890)
         await store.set_session_port("gone", 1)
         self.assertEqual([s.port for s in await store.sessions()], [6890, 6881])
+
+    async def test_users(self) -> None:
+        store = await self.open()
+        ann = UserRecord("1", "ann", "$hash", ("read", "control"), 5, None)
+        bob = UserRecord("2", "bob", "$hash", ("read",), 6, None)
+        for record in (bob, ann):
+            await store.add_user(record)
+        taken = UserRecord("3", "ann", "$", ("read",), 7, None)
+        await self.assertFailure(store.add_user(taken), UserExists)
+        self.assertEqual(await store.users(), [bob, ann])
+        await store.user_logged_in("1", "$hash", "$better", 8)
+        # it is another one by now
+        await store.user_logged_in("2", "$older", "$better", 9)
+        await store.update_user("2", None, ("read", "control", "admin"))
+        first, second = await store.users()
+        self.assertEqual(
+            (first.hash, first.scopes, first.last_login), ("$hash", ("read", "control", "admin"), 9)
+        )
+        self.assertEqual((second.hash, second.scopes, second.last_login), ("$better", ann.scopes, 8))
+        await store.update_user("1", "$new", None)
+        await store.delete_user("2")
+        await store.update_user("2", "$gone", None)
+        (left,) = await store.users()
+        self.assertEqual((left.name, left.hash, left.scopes), ("ann", "$new", ann.scopes))
 
     async def test_torrents_in_order(self) -> None:
         store = await self.open()

@@ -1,5 +1,7 @@
 PYTHON ?= python3
 ARGS   ?= --port 8080
+# How long "make soak" takes; SEED repeats a run's dice.
+MINUTES ?= 10
 BIN    := .venv/bin
 # A new interpreter, folder or requirement renames the stamp, and so makes the environment anew.
 KEY    := $(shell { $(PYTHON) -VV; pwd; cat setup.cfg setup.py requirements.txt; } | cksum | cut -d' ' -f1)
@@ -7,7 +9,7 @@ STAMP  := .venv/.ready-$(KEY)
 # The clients that the tests drive under node.
 NODE   := tests/clients/node_modules/.ready
 
-.PHONY: run test bench soak demo dist image-steps clean
+.PHONY: run test bench soak demo dist image-steps proxy-steps mutations clean
 
 run: $(STAMP)
 	$(BIN)/twistd --nodaemon --pidfile= resttorrent $(ARGS)
@@ -22,7 +24,7 @@ bench: $(STAMP)
 	$(BIN)/python -m bench
 
 soak: $(STAMP)
-	$(BIN)/python -m tests.crash.soak
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) --report docs/soak.rst
 
 demo: $(STAMP)
 	$(BIN)/python -m bench.demo
@@ -34,6 +36,12 @@ dist: $(STAMP)
 
 image-steps:
 	PYTHON=$(PYTHON) sh docs/operate/image-steps.sh
+
+proxy-steps: $(STAMP)
+	PYTHON=$(BIN)/python sh docs/operate/proxy-steps.sh
+
+mutations: $(STAMP) $(NODE)
+	$(BIN)/python -m tests.mutations
 
 clean:
 	rm -rf .venv tests/clients/node_modules build dist *.egg-info _trial_temp* .hypothesis .mypy_cache .ruff_cache .coverage*

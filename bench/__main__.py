@@ -13,6 +13,8 @@ from typing import NoReturn
 
 from . import (
     adding,
+    checks,
+    crowd,
     listing,
     resting,
     socketio_fanout,
@@ -38,6 +40,9 @@ THEMES = {
     "connections": socketio_trips.connections,
     "fanout": socketio_fanout.run,
     "backpressure": socketio_slow.run,
+    "crowd": crowd.idle,
+    "slow": crowd.slow,
+    "checks": checks.run,
 }
 _FULL = {
     "torrents": 10_000,
@@ -51,6 +56,11 @@ _FULL = {
     "sockets": 1_000,
     "pushes": 200,
     "stop": 60.0,
+    "crowd": 10_000,
+    "slow": 300,
+    "siege": 30.0,
+    "turn": 0.25,
+    "turns": 25,
 }
 _QUICK = {
     "torrents": 1_000,
@@ -64,6 +74,11 @@ _QUICK = {
     "sockets": 200,
     "pushes": 50,
     "stop": 5.0,
+    "crowd": 1_000,
+    "slow": 100,
+    "siege": 13.0,
+    "turn": 0.2,
+    "turns": 9,
 }
 
 
@@ -82,6 +97,11 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--sockets", type=int, help="idle ones, and subscribers of one view (1000)")
     parser.add_argument("--pushes", type=int, help="to each of these subscribers, five times (200)")
     parser.add_argument("--stop", type=float, help="seconds that slow subscribers read nothing (60)")
+    parser.add_argument("--crowd", type=int, help="connections that want nothing (10000)")
+    parser.add_argument("--slow", type=int, help="clients of each kind that are slow (300)")
+    parser.add_argument("--siege", type=float, help="seconds that they are there (30)")
+    parser.add_argument("--turn", type=float, help="seconds with checks, and without (0.25)")
+    parser.add_argument("--turns", type=int, help="of each of them, of each kind (25)")
     parser.add_argument("--dir", type=Path, help="where the run's own folder is made (the system's for such)")
     parser.add_argument("--json", type=Path, default=Path("bench-result.json"), help="where the figures go")
     options = parser.parse_args(arguments)

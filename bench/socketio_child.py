@@ -13,8 +13,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from resttorrent.descriptors import raise_limit
+
 from .machine import cpu_seconds
 from .socketio_follower import Follower
+from .socketio_polling import PollingWire
 from .socketio_wire import ANSWER, PUSH, LiveWire, call, event
 
 _STAMP = re.compile(rb'"added_time":(\d+)')
@@ -73,10 +76,13 @@ class Crowd:
 
     # -- what can be asked -----------------------------------------------
 
-    def connect(self, port: int, count: int, receive_buffer: int = 0) -> dict[str, Any]:
-        """So many more clients."""
+    def connect(
+        self, port: int, count: int, receive_buffer: int = 0, polling: bool = False
+    ) -> dict[str, Any]:
+        """So many more clients; those that poll only listen."""
+        kind = PollingWire if polling else LiveWire
         for _ in range(count):
-            wire = LiveWire(port, receive_buffer=receive_buffer)
+            wire = kind(port, receive_buffer=receive_buffer)
             self._wires.append(wire)
             self._by_number[wire.fileno()] = wire
             self._poll.register(wire.fileno(), select.EPOLLIN)
@@ -280,4 +286,5 @@ def _subscribe(parameters: dict[str, Any]) -> bytes:
 
 
 if __name__ == "__main__":
+    raise_limit()
     Crowd().serve()

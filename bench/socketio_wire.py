@@ -6,9 +6,10 @@ EIO4 by WebSocket: what is sent is a masked frame made beforehand; what comes is
 
 import json
 import os
-import socket
 import struct
 from typing import Any
+
+from .wire import connect
 
 _OPENING = (
     b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
@@ -17,7 +18,7 @@ _OPENING = (
 _CHUNK = 1 << 18
 ANSWER, PUSH = b'42["v1",', b'42["v1/'
 """What packets begin with that answer a command, or push."""
-_PING = b"2"
+PING = b"2"
 
 
 def frame(text: bytes) -> bytes:
@@ -51,16 +52,11 @@ class LiveWire:
     """
     One client that has joined the main namespace.
 
-    :param receive_buffer: bytes that the kernel keeps for it (SO_RCVBUF); 0 leaves that to the kernel.
+    :param receive_buffer: as ``wire.connect``.
     """
 
     def __init__(self, port: int, *, receive_buffer: int = 0) -> None:
-        self._socket = socket.socket()
-        if receive_buffer:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self._socket.settimeout(60)
-        self._socket.connect(("127.0.0.1", port))
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = connect(port, receive_buffer=receive_buffer)
         self._rest = b""
         self.send = self._socket.sendall
         self._join()
@@ -114,7 +110,7 @@ class LiveWire:
                 break
             packet = data[begin + head : following]
             begin = following
-            if packet == _PING:
+            if packet == PING:
                 self.send(_PONG)
             else:
                 packets.append(packet)

@@ -80,13 +80,31 @@ class Answer:
         return found[1].decode()
 
 
-class Wire:
-    """One connection to a daemon on loopback."""
+def connect(port: int, *, receive_buffer: int = 0) -> socket.socket:
+    """
+    A connection to a daemon on loopback.
 
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=120)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._buffer = bytearray(1 << 22)
+    :param receive_buffer: bytes that the kernel keeps for it (SO_RCVBUF); 0 leaves that to the kernel.
+    """
+    made = socket.socket()
+    if receive_buffer:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    made.settimeout(120)
+    made.connect(("127.0.0.1", port))
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
+
+
+class Wire:
+    """
+    One connection to a daemon on loopback.
+
+    :param room: bytes that are there for answers from the start.
+    """
+
+    def __init__(self, port: int, *, room: int = 1 << 22) -> None:
+        self._socket = connect(port)
+        self._buffer = bytearray(room)
         self._begin = self._end = 0
 
     def fileno(self) -> int:

@@ -50,6 +50,15 @@ class AccessLog:
             duration=self._since(began),
         )
 
+    def taken_over(self, request: Request) -> None:
+        """A connection became a WebSocket by this request: HTTP has no part in it any more."""
+        self._log.debug(
+            '{client} "{method} {path}" became a WebSocket',
+            client=_client(request),
+            method=request.method.decode("latin-1"),
+            path=shortened(request.uri.partition(b"?")[0].decode("latin-1"), LONGEST_PATH),
+        )
+
     def command(self, name: str, outcome: str, began: float | None) -> None:
         """A command of a Socket.IO client was answered; ``outcome`` is ``success`` or the error's code."""
         self._log.debug(

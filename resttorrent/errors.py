@@ -54,6 +54,12 @@ class TokenNeeded(CommandError):
     http_status = 401
 
 
+class WrongPassword(TokenNeeded):
+    """Nobody has this name and this password; which of them is wrong is not told."""
+
+    code = "wrong_password"
+
+
 class NotAllowed(CommandError):
     """Whoever asks may not."""
 
@@ -103,6 +109,11 @@ class PortInUse(CommandError):
 
 class TorrentExists(CommandError):
     code = "torrent_exists"
+    http_status = 409
+
+
+class UserExists(CommandError):
+    code = "user_exists"
     http_status = 409
 
 

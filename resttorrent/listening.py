@@ -22,6 +22,8 @@ LISTENING = "listening.json"
 _ALLOW = "--allow-unauthenticated-network"
 # Who may connect is the owner; Twisted's default lets every user of the machine.
 _UNIX_MODE = ":mode=600"
+BACKLOG = 1024
+"""Connections that the kernel holds until the reactor accepts them; others wait for TCP's next try."""
 
 
 class CannotListen(StartFailed):
@@ -104,6 +106,8 @@ def _listen(reactor: object, description: str, factory: IProtocolFactory) -> ILi
     outcome: list[Any] = []
     if description.startswith("unix:") and not re.search(r"(?<!\\):mode=", description):
         description += _UNIX_MODE
+    if re.match(r"(tcp6?|ssl|unix):", description) and not re.search(r"(?<!\\):backlog=", description):
+        description += f":backlog={BACKLOG}"
     bound: Deferred[IListeningPort] = serverFromString(reactor, description).listen(factory)
     bound.addBoth(outcome.append)
     if not outcome:

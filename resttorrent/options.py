@@ -251,6 +251,10 @@ def _settings(
         payload = read["root"] or roots(environ, place, state)
     except ValueError as error:
         raise OptionError(str(error)) from None
+    if read["auth"] == "always" and state is None:
+        raise OptionError(
+            "--auth always needs a state folder: with --state-dir :memory: there is no token to begin with"
+        )
     return Settings(
         listen=read["listen"] or (_tcp(read["port"], read["interface"]),),
         state_dir=state,

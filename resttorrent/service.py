@@ -8,6 +8,7 @@ Store → engine → commands → doors, started in that order and stopped in re
 import gc
 import time
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -18,11 +19,26 @@ from twisted.logger import Logger
 from .access.first_token import make_first_token
 from .access.hosts import Hosts
 from .access.origins import Origins
+from .access.passwords import Argon2, Hashing
 from .access.policy import Policy
 from .access.principals import OWNER, Principal
+from .access.quotas import subscription_quota
 from .access.tokens import Tokens
+from .access.users import Users
 from .access_log import AccessLog
-from .commands import adding, backups, daemon, events, peers, sessions, subscribing, tokens, torrents
+from .commands import (
+    adding,
+    backups,
+    daemon,
+    events,
+    logins,
+    peers,
+    sessions,
+    subscribing,
+    tokens,
+    torrents,
+    users,
+)
 from .commands.context import Context, Subscriptions
 from .commands.health import Health
 from .commands.registry import Registry
@@ -30,10 +46,11 @@ from .engine.engine import Engine, Reason
 from .engine.eventlog import EventLog
 from .engine.pace import Pace
 from .engine.shared import Shared
+from .engine.web_seeds import WebSeeds
 from .errors import CommandError, StartFailed
 from .fetch import Fetcher
 from .listening import describe, listen_all, remove_listening_json, require_loopback, write_listening_json
-from .live.admission import admission
+from .live.admission import admission, counted_by
 from .live.door import LiveDoor
 from .paths import Roots
 from .rest.screen import Screen
@@ -53,6 +70,7 @@ STOP_TIMEOUT = 60.0
 TIDYING = 30.0
 """Seconds between two looks at expired tokens, and writes of when which was used."""
 _HIGH_WATER = "revisions"
+_KNOWN_CALLERS = 256
 
 
 class DaemonService:
@@ -82,7 +100,8 @@ class DaemonService:
         roots = Roots(settings.roots)
         pace = Pace(reactor, self.meter)
         log = EventLog(reactor, time.time)
-        shared = Shared(reactor, self.store, self._revisions, roots, pace, time.time, log)
+        self._web_seeds = WebSeeds(settings.fetch_allow)
+        shared = Shared(reactor, self.store, self._revisions, roots, pace, time.time, log, self._web_seeds)
         self.engine = Engine(shared, interfaces=settings.peer_interfaces, discovery=settings.discovery)
         self.health = Health(self.engine, self.store, self.meter, reactor.seconds)
         self.registry = Registry(
@@ -93,14 +112,19 @@ class DaemonService:
                 *peers.COMMANDS,
                 *daemon.COMMANDS,
                 *tokens.COMMANDS,
+                *users.COMMANDS,
+                *logins.COMMANDS,
                 *backups.COMMANDS,
                 *events.COMMANDS,
                 *subscribing.COMMANDS,
             ]
         )
         self.tokens = Tokens(self.store, time.time)
+        self.hashing = Hashing(reactor, Argon2())
+        self.users = Users(self.store, self.hashing, time.time)
         self.policy = Policy(
             self.tokens,
+            self.users,
             auth=settings.auth,
             trusted_proxies=settings.trusted_proxies,
             seconds=reactor.seconds,
@@ -119,11 +143,18 @@ class DaemonService:
             policy=self.policy,
             principal=OWNER,
         )
+        # made anew for each request, it would cost more than to see whose token it is
+        self._contexts = lru_cache(_KNOWN_CALLERS)(
+            lambda principal: replace(self.context, principal=principal)
+        )
         self.access = AccessLog(reactor.seconds)
         self.access.on = settings.log_level == "debug"
-        self.live = LiveDoor(self.registry, self._context_for, pace, self.policy, self.access)
+        quota = subscription_quota()
+        self.live = LiveDoor(self.registry, self._context_for, pace, self.policy, self.access, quota)
         screen = Screen(Hosts(settings.allow_hosts), Origins(settings.allow_origins))
-        self.sockets = SocketServer(self.live, clock=reactor, admit=admission(screen.origins))
+        self.sockets = SocketServer(
+            self.live, clock=reactor, admit=admission(screen.origins), address=counted_by(self.policy)
+        )
         self.site = build_site(
             self.registry,
             self._context_of,
@@ -131,17 +162,20 @@ class DaemonService:
             screen=screen,
             reactor=reactor,
             access=self.access,
+            subscriptions=quota,
             beside={
                 b"socket.io": SocketResource(self.sockets, reactor=reactor),
                 b"examples": build_examples(),
             },
         )
-        self.tokens.watch(self.site.door.put_out)
-        self.tokens.watch(self.live.put_out)
+        self.policy.watch(self.site.door.put_out)
+        self.policy.watch(self.live.put_out)
+        self.health.watch_refusals("http", lambda: self.site.refusals)
+        self.health.watch_refusals("socketio", lambda: self.sockets.refusals + self.live.refusals)
 
     def _context_of(self, principal: Principal) -> Context:
         """What a command gets that somebody asks for."""
-        return self.context if principal is OWNER else replace(self.context, principal=principal)
+        return self.context if principal is OWNER else self._contexts(principal)
 
     def _context_for(self, principal: Principal, subscriptions: Subscriptions) -> Context:
         """What the commands of one live connection get."""
@@ -184,6 +218,7 @@ class DaemonService:
         """Put settings into effect of which only ``reloading.RELOADABLE`` ones changed."""
         self.settings = settings
         self.context.fetcher.admit(settings.fetch_allow)
+        self._web_seeds.admit(settings.fetch_allow)
         self.site.screen.hosts.allow(settings.allow_hosts)
         self.site.screen.origins.allow(settings.allow_origins)
         self.access.on = settings.log_level == "debug"
@@ -207,7 +242,7 @@ class DaemonService:
         self._reserving.start(1, now=False).addErrback(
             lambda failure: self.log.failure("revisions are no longer reserved", failure)
         )
-        await self._load_tokens()
+        await self._load_access()
         await self.engine.start(clean=report.clean)
         gc.freeze()
         self._announce()
@@ -225,8 +260,10 @@ class DaemonService:
         else:
             remove_listening_json(self.settings.state_dir)
 
-    async def _load_tokens(self) -> None:
-        """Know the tokens; at the first start, make one."""
+    async def _load_access(self) -> None:
+        """Know the tokens and the users; at the first start, make a token."""
+        self.hashing.start()
+        await self.users.load()
         await self.tokens.load()
         if self.settings.state_dir is not None:
             try:
@@ -290,6 +327,7 @@ class DaemonService:
         for call in (self._reserving, self._tidying):
             if call.running:
                 call.stop()
+        self.hashing.stop()
         await self.tokens.flush()
         try:
             await self.store.close(clean=clean)

@@ -16,6 +16,7 @@ from twisted.python import usage
 from twisted.python.components import Componentized
 
 from ._version import __version__
+from .descriptors import raise_limit
 from .errors import StartFailed
 from .logs import LeastLevel, twistd_observer
 from .options import OPTIONS, Option, OptionError, explain_usage, resolve
@@ -117,6 +118,8 @@ def makeService(options: Options) -> IService:
 
     reactor: Any = installed
     make_steady(reactor)
+    # before anything goes by it
+    raise_limit()
     settings, twistd = options.settings, options.twistd
     forks = bool(twistd) and not twistd["nodaemon"] and not twistd["debug"]
     level = LeastLevel(settings.log_level)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,14 +126,27 @@ class Daemon:
     A real daemon in a process of its own, on loopback alone.
 
     :param home: a folder for its state (``state``), its payload (``root``) and its log.
+    :param outer: a command that its own is put behind: ``nsenter``, ``prlimit``, ``strace``.
+    :param before: Python that runs before the daemon.
+    :param seen: the path from here to what the daemon has at a path, if it lives in another mount namespace.
     """
 
-    def __init__(self, home: Path, *options: str) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *options: str,
+        outer: Sequence[str] = (),
+        before: str = "",
+        seen: Callable[[Path], Path] = lambda path: path,
+    ) -> None:
         self.home = home
         self.root = home / "root"
         self.state = home / "state"
         self.log = home / "daemon.log"
         self._options = options
+        self._outer = outer
+        self._program = f"{before}\nfrom twisted.scripts.twistd import run; run()"
+        self.seen = seen
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
         self.root.mkdir(parents=True, exist_ok=True)
@@ -146,11 +159,12 @@ class Daemon:
 
     def launch(self, port: int = 0) -> None:
         """Start it, the API at ``port`` (0: any), and wait for nothing."""
-        (self.state / "listening.json").unlink(missing_ok=True)
+        self._announcement.unlink(missing_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    sys.executable, "-c", "from twisted.scripts.twistd import run; run()",
+                    *self._outer,
+                    sys.executable, "-c", self._program,
                     "-n", "--pidfile=", "resttorrent",
                     "--port", str(port), "--state-dir", str(self.state), "--root", str(self.root),
                     "--peer-interface", "127.0.0.1", "--discovery", "off", *self._options,
@@ -158,13 +172,19 @@ class Daemon:
                 stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
             )  # fmt: skip
 
+    @property
+    def _announcement(self) -> Path:
+        return self.seen(self.state) / "listening.json"
+
     def _announced_port(self) -> int:
         assert self.process.poll() is None, self.log_text()
         try:
-            announced = json.loads((self.state / "listening.json").read_text())
-        except FileNotFoundError:
+            announced = json.loads(self._announcement.read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
             return 0
-        return int(announced["addresses"][0]["port"]) if announced["pid"] == self.process.pid else 0
+        # the process that was started may be another one's parent
+        is_its = bool(self._outer) or announced["pid"] == self.process.pid
+        return int(announced["addresses"][0]["port"]) if is_its else 0
 
     @property
     def process(self) -> "subprocess.Popen[bytes]":

@@ -301,21 +301,6 @@ class RequestTests(MemoryTestCase):
         result.cancel()
         self.failureResultOf(result, CancelledError)
 
-    def test_redirect_carries_nothing(self) -> None:
-        result = self.fetch("http://public.example/secret-path")
-        first = self.answer(
-            b"HTTP/1.1 302 F\r\nSet-Cookie: a=b\r\nLocation: http://other.example/\r\n"
-            b"Content-Length: 9\r\n\r\n"
-        )
-        self.assertTrue(first.aborted)  # the nine bytes are not waited for
-        _, wire = self.accept(1)
-        self.assertEqual(self.attempts()[1], (OTHER, 80))
-        for word in (b"cookie", b"referer", b"secret", b"authorization"):
-            self.assertNotIn(word, wire.value().lower())
-        self.assertIn(b"Host: other.example\r\n", wire.value())
-        result.cancel()
-        self.failureResultOf(result, CancelledError)
-
     def test_five_redirects(self) -> None:
         for extra in (0, 1):
             self.reactor.tcpClients.clear()
@@ -390,6 +375,50 @@ class RequestTests(MemoryTestCase):
         self.assertEqual(self.attempts(), [(PUBLIC_V6, 80), (PUBLIC, 80)])
         self.refuse(1)
         self.assertIn("no connection", self.assert_refused(result, FetchFailed).message)
+
+
+class OutboundTests(MemoryTestCase):
+    """Threat table, *Outbound*: no host is told what was meant for another."""
+
+    def test_redirect_carries_nothing(self) -> None:
+        result = self.fetch("http://public.example/secret-path")
+        first = self.answer(
+            b"HTTP/1.1 302 F\r\nSet-Cookie: a=b\r\nLocation: http://other.example/\r\n"
+            b"Content-Length: 9\r\n\r\n"
+        )
+        self.assertTrue(first.aborted)  # the nine bytes are not waited for
+        _, wire = self.accept(1)
+        self.assertEqual(self.attempts()[1], (OTHER, 80))
+        for word in (b"cookie", b"referer", b"secret", b"authorization"):
+            self.assertNotIn(word, wire.value().lower())
+        self.assertIn(b"Host: other.example\r\n", wire.value())
+        result.cancel()
+        self.failureResultOf(result, CancelledError)
+
+    def test_back_again(self) -> None:
+        """Neither does the host that set a cookie get it back, nor a referrer of its own."""
+        result = self.fetch("http://public.example/secret-path?key=secret")
+        self.answer(b"HTTP/1.1 302 F\r\nSet-Cookie: a=b; Path=/\r\nLocation: /next\r\n\r\n")
+        _, wire = self.accept(1)
+        for word in (b"cookie", b"referer", b"secret", b"authorization"):
+            self.assertNotIn(word, wire.value().lower())
+        result.cancel()
+        self.failureResultOf(result, CancelledError)
+
+    def test_credentials_of_a_redirect(self) -> None:
+        """Whoever redirects does not choose whom we say to be, either."""
+        result = self.fetch("http://public.example/")
+        self.answer(b"HTTP/1.1 302 F\r\nLocation: http://user:pass@other.example/\r\n\r\n")
+        self.assert_refused(result, FetchFailed)
+        self.assertEqual(self.attempts(), [(PUBLIC, 80)])
+
+    def test_length_of_a_host(self) -> None:
+        """A name longer than any that there can be is asked of nobody (CVE-2024-3651 and its kin)."""
+        for host in ("a" * 254, "a." * 127 + "a", "a." * 3000 + "example", "é" * 2000):
+            self.assert_refused(self.fetch(f"http://{host}/"), BadParameter)
+        longest = ".".join(["a" * 63] * 3 + ["b" * 61])
+        self.assert_refused(self.fetch(f"http://{longest}/"), FetchFailed)
+        self.assertEqual((self.resolver.asked, self.attempts()), ([longest], []))
 
 
 class BodyTests(MemoryTestCase):

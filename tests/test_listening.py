@@ -17,6 +17,7 @@ from zope.interface import implementer
 
 from resttorrent import listening
 from resttorrent.listening import (
+    BACKLOG,
     CannotListen,
     describe,
     listen_all,
@@ -93,6 +94,18 @@ class ListenTests(SynchronousTestCase):
         self.assertRaises(CannotListen, listen_all, reactor, ["tcp:1", "slow"], Factory())
         self.assertTrue(reactor.bound[0].stopped)
         self.assertTrue(waiting[0].called)
+
+    def test_queue_of_the_kernel(self) -> None:
+        queues: list[int] = []
+
+        class Counting(FussyReactor):
+            def listenTCP(self, port, factory, backlog=50, interface=""):  # type: ignore[no-untyped-def]
+                queues.append(backlog)
+                return super().listenTCP(port, factory, backlog, interface)
+
+        descriptions = ["tcp:1", "tcp:1:interface=127.0.0.1", "tcp6:1", "tcp:1:backlog=7"]
+        listen_all(Counting(OSError()), descriptions, Factory())
+        self.assertEqual(queues, [BACKLOG, BACKLOG, BACKLOG, 7])
 
 
 class RealTests(TestCase):

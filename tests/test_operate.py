@@ -9,6 +9,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 from shutil import rmtree, which
 from typing import Any
@@ -28,6 +30,7 @@ from tests.harness import Client, Daemon, until
 
 HERE = Path(__file__).resolve().parent.parent
 OPERATE = HERE / "docs" / "operate"
+PAGE = "https://ui.example.org"
 NAME = "evil\u202egnp\x1b[2J\n2026-01-01T00:00:00+0000 [x#info] forged"
 
 
@@ -129,19 +132,51 @@ class ReloadTests(DaemonCase):
         self.addCleanup(client.close)
         foreign = {"Host": "torrents.example.org"}
         self.assertEqual(client.request("GET", "/v1", headers=foreign).status, 421)
-        config.write_text('log-level = "debug"\nallow-host = ["torrents.example.org"]\ndurability = "full"\n')
+        self.assertEqual(self.from_a_page(daemon), [403, 403, 403])
+        config.write_text(
+            'log-level = "debug"\nallow-host = ["torrents.example.org"]\ndurability = "full"\n'
+            f'allow-origin = ["{PAGE}"]\n'
+        )
         os.kill(daemon.process.pid, signal.SIGHUP)
         until(lambda: "needs a restart: durability" in daemon.log_text(), "the reload", 30)
         again = daemon.client()
         self.addCleanup(again.close)
         self.assertNotEqual(again.request("GET", "/v1?token=secret", headers=foreign).status, 421)
         until(lambda: '"GET /v1"' in daemon.log_text(), "the access log", 30)
+        # let in, and then asked for a token: it is no page of this machine
+        self.assertEqual(self.from_a_page(daemon), [401, 200, 101])
+        config.write_text('log-level = "debug"\n')
+        os.kill(daemon.process.pid, signal.SIGHUP)
+        until(lambda: self.from_a_page(daemon) == [403, 403, 403], "the lists to be empty again", 30)
+        gone = daemon.client()
+        self.addCleanup(gone.close)
+        self.assertEqual(gone.request("GET", "/v1", headers=foreign).status, 421)
         config.write_text("nonsense = 1\n")
         os.kill(daemon.process.pid, signal.SIGHUP)
         until(lambda: "not reloaded: --config" in daemon.log_text(), "the refusal", 30)
         self.assertEqual(daemon.stop(), 0)
         self.assertNotIn("secret", daemon.log_text())
         self.assertEqual(daemon.tracebacks(), [])
+
+    def from_a_page(self, daemon: Daemon) -> list[int]:
+        """What a page of another origin is answered: over REST, by polling and by WebSocket."""
+        upgrade = {
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        }
+        statuses = []
+        for method, target, headers in (
+            ("POST", "/v1/sessions", {}),
+            ("GET", "/socket.io/?EIO=4&transport=polling", {}),
+            ("GET", "/socket.io/?EIO=4&transport=websocket", upgrade),
+        ):
+            connection = HTTPConnection("127.0.0.1", daemon.port, timeout=30)
+            connection.request(method, target, headers={"Origin": PAGE, **headers})
+            statuses.append(connection.getresponse().status)
+            connection.close()
+        return statuses
 
 
 class LogTests(DaemonCase):
@@ -161,6 +196,13 @@ class LogTests(DaemonCase):
         path = f"/v1/sessions/{session}/torrents"
         client.upload(path, self.torrent(), save_path="a", autostart="0")
         client.request("GET", "/v1/%0a%1b%e2%80%ae?x=secret")
+        with closing(socket.create_connection(("127.0.0.1", daemon.port), 30)) as wire:
+            wire.sendall(
+                b"GET /socket.io/?EIO=4&transport=websocket&token=secret HTTP/1.1\r\nHost: localhost\r\n"
+                b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+            )
+            self.assertTrue(wire.recv(100).startswith(b"HTTP/1.1 101 "))
 
     def test_access_log_in_text(self) -> None:
         daemon = self.daemon("--log-level", "debug").start()
@@ -168,6 +210,7 @@ class LogTests(DaemonCase):
         daemon.stop()
         text = daemon.log_text()
         self.assertRegex(text, r"\[\S+ request \d+\] 127\.0\.0\.1 \"POST /v1/sessions\" 201 ")
+        self.assertRegex(text, r" 127\.0\.0\.1 \"GET /socket.io/\" became a WebSocket\n")
         self.assertNotIn("secret", text)
         self.assertEqual(daemon.tracebacks(), [])
 

@@ -81,6 +81,13 @@ class DefaultTests(OptionsCase):
         self.assertEqual(self.read(XDG_DOWNLOAD_DIR="/srv/d").roots, (Path("/srv/d"),))
         self.assertEqual(self.read("--root", "/r", XDG_DOWNLOAD_DIR="/srv/d").roots, (Path("/r"),))
 
+    def test_in_memory_state_has_no_token_to_begin_with(self) -> None:
+        with self.assertRaises(OptionError) as caught:
+            self.read("--state-dir", ":memory:", "--auth", "always")
+        self.assertIn("--auth always needs a state folder", str(caught.exception))
+        self.assertNotIn("\n", str(caught.exception))
+        self.assertIsNone(self.read("--state-dir", ":memory:", "--auth", "auto").state_dir)
+
     def test_in_memory_state_has_a_root_on_disk(self) -> None:
         settings = self.read("--state-dir", ":memory:")
         self.assertIsNone(settings.state_dir)

@@ -13,9 +13,10 @@ from typing import Any
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
+from resttorrent.access import quotas
 from resttorrent.engine import eventlog, log_entries, table
 from resttorrent.live import caller, door
-from resttorrent.rest import events
+from resttorrent.rest import deadlines, events
 from resttorrent.socketio import Limits, Timing, eio_payload, eio_socket, sio_packet, sio_server
 from resttorrent.web.examples import packaged_examples
 from tests.harness import Daemon, tiny_torrent, until
@@ -45,6 +46,7 @@ class FigureTests(SynchronousTestCase):
             "Socket.IO connections": limits.sockets,
             "event streams": events.MOST_STREAMS,
             "seconds until a Socket.IO client has joined": round(timing.connect),
+            "subscriptions of one token, by all its connections": quotas.MOST_SUBSCRIPTIONS,
         }
         rows = re.findall(r"^(\S+(?: \S+)*)  +([\d,]+)  +\S", section_of(TEXT, "Limits"), re.MULTILINE)
         self.assertEqual({name: int(figure.replace(",", "")) for name, figure in rows}, expected)
@@ -60,7 +62,7 @@ class FigureTests(SynchronousTestCase):
             f"while about {eio_socket.MOST_AHEAD >> 20} MiB waits",
             f"dropped at {eio_socket.MOST_UNSENT >> 20} MiB",
             f"After {events.KEEP_ALIVE:g} s of silence",
-            f"takes nothing for {events.STALL:g} s",
+            f"takes nothing for {deadlines.STALL:g} s",
             f"pings every {timing.interval:g} s and waits {timing.timeout:g} s",
         ):
             self.assertIn(sentence, text)

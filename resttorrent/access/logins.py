@@ -1,9 +1,9 @@
 """
-Browsers that have exchanged a token for a cookie: scripts of a page never see what is in it.
+Browsers that have exchanged a token, or a name and its password, for a cookie.
 
-A cookie is sent along by the browser, whoever made the page; so a request that changes something must also
-have a header with a value that only a page of this site can read. Logins are in memory: after a restart one
-logs in again.
+Scripts of a page never see what is in it. The browser sends it along, whoever made the page; so a request
+that changes something must also have a header with a value that only a page of this site can read. Logins are
+in memory: after a restart one logs in again.
 """
 
 import hmac
@@ -79,10 +79,10 @@ class Logins:
         if principal.login is not None:
             self._logins.pop(principal.login, None)
 
-    def forget(self, token_id: str) -> None:
-        """End all that were opened with a token."""
+    def forget(self, grant: str) -> None:
+        """End all that were opened with a token, or by a user as it was."""
         for digest, login in tuple(self._logins.items()):
-            if login.principal.token_id == token_id:
+            if login.principal.grant == grant:
                 del self._logins[digest]
 
     def _drop_idle(self) -> None:

@@ -54,6 +54,7 @@ class Origins:
     The pages that may drive the daemon: its own, and those of the origins given.
 
     :param allowed: origins of others.
+    :ivar shares: whether there is any other origin that may read answers.
     """
 
     def __init__(self, allowed: Iterable[Origin] = ()) -> None:
@@ -62,11 +63,7 @@ class Origins:
     def allow(self, allowed: Iterable[Origin]) -> None:
         """Let the pages of these origins in from now on, and of no others."""
         self._allowed = frozenset(allowed)
-
-    @property
-    def shares(self) -> bool:
-        """Whether there is any other origin that may read answers."""
-        return bool(self._allowed)
+        self.shares = bool(self._allowed)
 
     def allows(self, text: str) -> bool:
         """Whether an Origin header names one of the other origins that were allowed."""

@@ -10,15 +10,17 @@ from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal
 
-from ..errors import NotAllowed, TokenNeeded, TooMany
+from ..errors import NotAllowed, TokenNeeded, TooMany, WrongPassword
 from ..settings import Network
-from .attempts import Attempts
+from .attempts import Attempts, Strangers
+from .guesses import Guesses
 from .hosts import Host
 from .logins import Login, Logins, same
 from .origins import SAFE_METHODS, same_site
-from .principals import OWNER, Principal, stranger_at
+from .principals import OWNER, Principal, stranger_at, too_many_requests
 from .requests import Facts
-from .tokens import Tokens
+from .tokens import Tokens, Watcher
+from .users import Users
 
 Auth = Literal["auto", "always", "never"]
 _MOST_KNOWN_HOSTS = 256
@@ -29,30 +31,38 @@ class Policy:
     :param trusted_proxies: whose X-Forwarded-For is believed, to count by; what they send is never the
         owner's.
     :param seconds: a steady clock.
-    :ivar tokens: the daemon's tokens; :ivar logins: browsers that are logged in.
+    :ivar tokens: the daemon's tokens; :ivar users: its users; :ivar logins: browsers that are logged in.
     """
 
     def __init__(
         self,
         tokens: Tokens,
+        users: Users,
         *,
         auth: Auth = "auto",
         trusted_proxies: Sequence[Network] = (),
         seconds: Callable[[], float],
     ) -> None:
         self.tokens = tokens
+        self.users = users
         self.logins = Logins(seconds)
-        tokens.watch(self.logins.forget)
+        self.watch(self.logins.forget)
         self._auth = auth
         self._trusted_proxies = tuple(trusted_proxies)
         self._attempts = Attempts(seconds)
+        self._strangers = Strangers(seconds)
+        self._guesses = Guesses(self._attempts, seconds)
         self._known_hosts: dict[bytes, bool] = {}
 
     def judge(self, facts: Facts) -> Principal:
         """
         Who asks; a stranger, if nothing says who.
 
-        :raises TokenNeeded: the token is wrong, or has expired, :raises TooMany: one of many wrong ones,
+        A stranger whose address has asked for too much may still send what changes something: a right token
+        may be in its body. Wrong ones have a count of their own; all else such a one is refused.
+
+        :raises TokenNeeded: the token is wrong, or has expired, :raises TooMany: one of many wrong ones, or
+            of many requests without one,
         :raises NotAllowed: a cookie without its CSRF header, :raises Loading: tokens can't be judged yet.
         """
         if self._auth == "never":
@@ -70,7 +80,11 @@ class Policy:
             login = self.logins.find(headers[b"cookie"])
             if login is not None:
                 return self._logged_in(login, facts)
-        return stranger_at(self.client_address(facts))
+        address = self.client_address(facts)
+        wait = self._strangers.wait(address)
+        if wait and facts.method in SAFE_METHODS:
+            raise too_many_requests(wait)
+        return stranger_at(address, wait)
 
     def check_token(self, token: str, address: str) -> Principal:
         """
@@ -87,6 +101,44 @@ class Policy:
         if wait:
             raise TooMany("there were too many wrong tokens from your address", retry_after=wait)
         raise TokenNeeded("this token is not known here")
+
+    async def check_password(self, name: str, password: str, source: str) -> Principal:
+        """
+        Whose name and password they are, both canonical.
+
+        :param source: to count it by, unless it is right.
+        :raises WrongPassword: nobody's, :raises TooMany: one of many wrong ones, which is not looked at, or
+            too many are being looked at, :raises Loading: that can't be told yet.
+        """
+        guess = self._guesses.begin(name, source)
+        if isinstance(guess, int):
+            raise TooMany("there were too many wrong tokens or passwords", retry_after=guess)
+        try:
+            principal = await self.users.find(name, password)
+        except BaseException:
+            self._guesses.drop(guess)
+            raise
+        if principal is None:
+            self._guesses.wrong(guess)
+            raise WrongPassword("the name or the password is wrong")
+        self._guesses.right(guess)
+        return principal
+
+    def check(self, principal: Principal) -> None:
+        """
+        See that a caller who was let in earlier still may be.
+
+        :raises TokenNeeded: the token, or what the user logged in by, is no longer good.
+        """
+        if principal.is_user:
+            self.users.check(principal)
+        else:
+            self.tokens.check(principal)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Hear of each grant that is no longer good."""
+        self.tokens.watch(watcher)
+        self.users.watch(watcher)
 
     def client_address(self, facts: Facts) -> str:
         """
@@ -144,7 +196,7 @@ class Policy:
     def _logged_in(self, login: Login, facts: Facts) -> Principal:
         if facts.method not in SAFE_METHODS and not same(login.csrf, facts.headers.get(b"x-csrf-token", b"")):
             raise NotAllowed("a request with the login cookie needs its CSRF token in X-CSRF-Token as well")
-        self.tokens.check(login.principal)
+        self.check(login.principal)
         return login.principal
 
     def log_in(self, token: str, address: str) -> tuple[str, Login]:
@@ -154,6 +206,14 @@ class Policy:
         :raises CommandError: as ``check_token``.
         """
         return self.logins.open(self.check_token(token, address))
+
+    async def log_in_as(self, name: str, password: str, source: str) -> tuple[str, Login]:
+        """
+        Exchange a name and a password for a login; the cookie's value, and it.
+
+        :raises CommandError: as ``check_password``.
+        """
+        return self.logins.open(await self.check_password(name, password, source))
 
 
 def is_loopback(peer: str) -> bool:

@@ -77,10 +77,13 @@ def _facts(
     headers: dict[bytes, bytes] = {}
     proxied = False
     for spelt, values in raw:
-        name, of_proxy = _meaning(spelt)
-        if name is not None:
+        name = _meaning(spelt)
+        if name is None:
+            continue
+        if name in WATCHED:
             headers[name] = values[0] if len(values) == 1 else b", ".join(values)
-        proxied = proxied or of_proxy
+        if name in _OF_PROXIES or name.startswith(_FORWARDED):
+            proxied = True
     return Facts(
         method,
         peer.host if isinstance(peer, _IP) else "",
@@ -92,10 +95,10 @@ def _facts(
 
 
 @lru_cache(512)
-def _meaning(spelt: bytes) -> tuple[bytes | None, bool]:
-    """The name of a header if it is watched, and whether it is one of a proxy's."""
+def _meaning(spelt: bytes) -> bytes | None:
+    """The name of a header in lower case, if it has a say."""
     name = spelt.lower()
-    return name if name in WATCHED else None, name in _OF_PROXIES or name.startswith(_FORWARDED)
+    return name if name in WATCHED or name in _OF_PROXIES or name.startswith(_FORWARDED) else None
 
 
 _IP = (IPv4Address, IPv6Address)

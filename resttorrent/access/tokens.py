@@ -22,7 +22,7 @@ LONGEST = 512
 """Characters beyond which nothing is a token."""
 
 Watcher = Callable[[str], None]
-"""Told the id of a token that is no longer good."""
+"""Told the grant (a token's is its id) that is no longer good."""
 
 
 class Token:
@@ -107,9 +107,9 @@ class Tokens:
 
         :raises TokenNeeded: its token was deleted, or has expired.
         """
-        if principal.token_id is None:
+        if principal.grant is None:
             return
-        token = self._by_id.get(principal.token_id)
+        token = self._by_id.get(principal.grant)
         if token is None:
             raise TokenNeeded("this token was deleted")
         if self._has_expired(token):

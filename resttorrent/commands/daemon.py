@@ -35,13 +35,14 @@ class HealthReason(Struct):
 
 class HealthAnswer(Answer, kw_only=True):
     """
-    ``health`` is ``ok`` or ``degraded``; ``lag`` tells of the reactor's turns, in milliseconds, those
-    who may read.
+    ``health`` is ``ok`` or ``degraded``; ``lag`` tells of the reactor's turns, in milliseconds, and
+    ``refusals`` counts who was turned away by each door, and why: both those who may read.
     """
 
     health: str
     reasons: list[HealthReason]
     lag: dict[str, Any] | UnsetType = UNSET
+    refusals: dict[str, dict[str, int]] | UnsetType = UNSET
 
 
 @command("GET", "/v1", scope="public")
@@ -69,7 +70,7 @@ async def get_health(ctx: Context) -> HealthAnswer:
     if not may_read:
         return HealthAnswer(health=health, reasons=[HealthReason(r.code) for r in found])
     reasons = [HealthReason(r.code, r.message) for r in found]
-    return HealthAnswer(health=health, reasons=reasons, lag=ctx.health.lag())
+    return HealthAnswer(health=health, reasons=reasons, lag=ctx.health.lag(), refusals=ctx.health.refusals())
 
 
 COMMANDS = (get_about, get_health)

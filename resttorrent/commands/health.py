@@ -1,6 +1,6 @@
 """Whether the daemon is well, and why not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..engine.engine import Engine, Reason
@@ -11,7 +11,7 @@ STUCK = 30.0
 """Seconds without an answer after which the store's thread or libtorrent counts as stuck."""
 
 _STORE_MESSAGES = {
-    "state_disk_full": "the state disk is full: nothing can be changed until there is room",
+    "state_disk_full": "the state disk is full: nothing can be added until there is room",
     "state_disk_error": "the state disk reports errors",
     "state_database_damaged": "the state database is damaged",
 }
@@ -30,11 +30,20 @@ class Health:
         self._meter = meter
         self._seconds = seconds
         self._lasting: list[Reason] = []
+        self._refusals: dict[str, Callable[[], Mapping[Any, int]]] = {}
         self.stopping = False
 
     def remember(self, reason: Reason) -> None:
         """Something that stays true for as long as the daemon runs."""
         self._lasting.append(reason)
+
+    def watch_refusals(self, door: str, counts: Callable[[], Mapping[Any, int]]) -> None:
+        """Tell of those whom a door turned away, by why."""
+        self._refusals[door] = counts
+
+    def refusals(self) -> dict[str, dict[str, int]]:
+        """How many each door has turned away since the start, by why."""
+        return {door: {str(why): n for why, n in counts().items()} for door, counts in self._refusals.items()}
 
     def is_serving(self) -> bool:
         """Whether requests are served: not while starting or stopping, nor while something is stuck."""

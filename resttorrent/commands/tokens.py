@@ -4,11 +4,10 @@ from typing import Annotated
 
 from msgspec import Struct
 
-from ..access.logins import COOKIE, CSRF_COOKIE
 from ..access.principals import SCOPES
-from ..access.tokens import LONGEST, Token
+from ..access.tokens import Token
 from ..errors import BadParameter
-from .answers import Answer, Cookie, WithCookies
+from .answers import Answer
 from .context import Context
 from .parameters import Kind, Numbered, Text, integer, parse_text, parse_words
 from .registry import command
@@ -66,14 +65,6 @@ class TokenList(Answer, kw_only=True):
     tokens: list[TokenObject]
 
 
-class LoggedIn(Answer, kw_only=True):
-    """``csrf_token`` is what the header ``X-CSRF-Token`` must have where the cookie says who asks."""
-
-    name: str
-    scopes: tuple[str, ...]
-    csrf_token: str
-
-
 def describe(token: Token) -> TokenObject:
     record = token.record
     return TokenObject(
@@ -106,29 +97,4 @@ async def delete_token(ctx: Context, token_id: Text) -> Answer:
     return Answer()
 
 
-Secret = Annotated[str, Kind("a token", lambda raw: parse_text(raw, longest=LONGEST), {"type": "string"})]
-
-
-@command("POST", "/v1/login", scope="public")
-async def login(ctx: Context, token: Secret) -> WithCookies[LoggedIn]:
-    """Exchange a token for a cookie that a page's scripts can't read."""
-    secret, opened = ctx.policy.log_in(token, ctx.principal.address)
-    principal = opened.principal
-    answer = LoggedIn(
-        name=principal.name,
-        scopes=tuple(scope for scope in SCOPES if scope in principal.scopes),
-        csrf_token=opened.csrf,
-    )
-    cookies = (Cookie(COOKIE, secret, hidden=True), Cookie(CSRF_COOKIE, opened.csrf, hidden=False))
-    return WithCookies(answer, cookies)
-
-
-@command("POST", "/v1/logout", scope="public")
-async def logout(ctx: Context) -> WithCookies[Answer]:
-    """End the login that the cookie tells of, and have the browser forget it."""
-    ctx.policy.logins.close(ctx.principal)
-    cookies = (Cookie(COOKIE, None, hidden=True), Cookie(CSRF_COOKIE, None, hidden=False))
-    return WithCookies(Answer(), cookies)
-
-
-COMMANDS = (get_token_list, create_token, delete_token, login, logout)
+COMMANDS = (get_token_list, create_token, delete_token)

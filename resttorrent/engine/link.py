@@ -25,6 +25,7 @@ from .metainfo import explain
 from .ports import PortBinder
 from .profile import LOOPBACK_SETTINGS, session_settings
 from .requests import PendingRequests
+from .web_seeds import WebSeeds
 from .worker import Worker
 
 ADD_TIMEOUT = 60.0
@@ -51,17 +52,26 @@ class Link:
     One libtorrent session, seen from the reactor.
 
     :param loopback: it serves peers on loopback alone.
+    :param web_seeds: which web seeds a torrent may bring.
     :param dropped: called when libtorrent had to drop alerts, answers among them.
     """
 
     log = Logger()
 
     def __init__(
-        self, reactor: Any, name: str, *, discovery: bool, loopback: bool, dropped: Callable[[], None]
+        self,
+        reactor: Any,
+        name: str,
+        *,
+        discovery: bool,
+        loopback: bool,
+        dropped: Callable[[], None],
+        web_seeds: WebSeeds,
     ) -> None:
         self._reactor = reactor
         self._settings = session_settings(discovery=discovery) | (LOOPBACK_SETTINGS if loopback else {})
         self._dropped = dropped
+        self._web_seeds = web_seeds
         self._session: lt.session | None = None
         self._poller: AlertPoller | None = None
         self._adding: PendingRequests[str, lt.torrent_handle] = PendingRequests(reactor)
@@ -161,6 +171,7 @@ class Link:
         if key in self._adding:
             raise TorrentExists(f"torrent {key} is in this session already")
         session = self.live
+        params.url_seeds = self._web_seeds.wanted(params.url_seeds)
         added = self._adding.expect(key, ADD_TIMEOUT)
         try:
             session.async_add_torrent(params)

@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from ..errors import CommandError, EngineError, Loading, NotATorrent
 from ..store.records import TorrentBlobs
-from .metainfo import explain, load_magnet, reload_file
+from .metainfo import drop_unwanted, explain, load_magnet, reload_file
 from .pace import Pace
 from .torrent import Torrent
 
@@ -41,8 +41,7 @@ def parameters_of(
     if blobs.resume is not None:
         try:
             resumed = lt.read_resume_data(blobs.resume)
-            # decoded when read: later would be too late
-            _ = resumed.trackers, resumed.url_seeds
+            drop_unwanted(resumed)
         except (RuntimeError, UnicodeDecodeError) as error:
             log.warn(
                 "resume data of {infohash} is of no use, its files will be checked: {error}",
@@ -58,7 +57,6 @@ def parameters_of(
         params.have_pieces = []
         params.verified_pieces = []
         params.unfinished_pieces = {}
-    params.dht_nodes = []
     torrent.configure(params)
     return params
 

@@ -97,11 +97,24 @@ def reload_file(data: bytes) -> lt.add_torrent_params:
 def _parse(data: bytes) -> tuple[lt.add_torrent_params, lt.torrent_info]:
     _check_size(data)
     params = lt.load_torrent_buffer(data, _limits(data))  # type: ignore[call-overload]
-    _drop_unwanted(params)
+    drop_unwanted(params)
     info = params.ti
     if info is None or not info.is_valid():
         raise ValueError("no info dictionary")
     return params, info
+
+
+def check_info(info: lt.torrent_info) -> None:
+    """
+    Look whether an info dictionary that libtorrent has already would be taken from a file.
+
+    :raises NotATorrent: if not.
+    """
+    data = b"d4:info" + info.info_section() + b"e"
+    _check_size(data)
+    most = _limits(data)["max_pieces"]
+    if info.num_pieces() > most:
+        raise NotATorrent(f"a torrent may have {most} pieces at most", field="file")
 
 
 def _check_size(data: bytes) -> None:
@@ -132,7 +145,7 @@ def load_magnet(uri: str) -> Metainfo:
     try:
         cleaned = clean_magnet(uri)
         params = lt.parse_magnet_uri(cleaned)
-        _drop_unwanted(params)
+        drop_unwanted(params)
         identity = Identity.of(params.info_hashes)
     except (RuntimeError, ValueError) as error:
         raise BadParameter(
@@ -165,7 +178,8 @@ def _clean_value(key: str, value: str) -> str:
     return value[:255] if field == "dn" else value
 
 
-def _drop_unwanted(params: lt.add_torrent_params) -> None:
+def drop_unwanted(params: lt.add_torrent_params) -> None:
+    """Keep a bounded number of fit trackers and web seeds, and no DHT nodes."""
     if trackers := params.trackers:
         tiered = zip(trackers, _tiers(params, len(trackers)), strict=True)
         wanted = list(islice((t for t in tiered if _is_wanted(t[0], _TRACKER_SCHEMES)), MAX_TRACKERS))

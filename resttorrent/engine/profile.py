@@ -10,6 +10,7 @@ import libtorrent as lt
 
 from .. import __version__
 from .alerts import QUEUE_SIZE
+from .metainfo import MAX_BYTES, MAX_PIECES, MAX_TOKENS
 
 ALERT_MASK = (
     int(lt.alert.category_t.error_notification)
@@ -53,11 +54,35 @@ def session_settings(*, discovery: bool) -> dict[str, Any]:
         "announce_to_all_trackers": False,
         "announce_to_all_tiers": False,
         "stop_tracker_timeout": STOP_TRACKER_TIMEOUT,
-        # libtorrent's own guards against trackers and web seeds that point into the local network
-        "ssrf_mitigation": True,
-        "validate_https_trackers": True,
-        "allow_idna": False,
+        # libtorrent's ten minutes: a disk that has room again should not wait that long
+        "optimistic_disk_retry": 60,
+        **GUARDS,
     }
+
+
+GUARDS = {
+    # against trackers and web seeds that point into the local network, or pose as others
+    "ssrf_mitigation": True,
+    "validate_https_trackers": True,
+    "allow_idna": False,
+    "apply_ip_filter_to_trackers": True,
+    # a web seed that sends wrong data is not asked again
+    "ban_web_seeds": True,
+    # metadata from peers is held to the limits of .torrent files, as far as libtorrent can
+    "max_metadata_size": MAX_BYTES,
+    "max_piece_count": MAX_PIECES,
+    "metadata_token_limit": MAX_TOKENS,
+    # one host or network can't fill the routing table, or answer all of a search, with nodes of its own
+    "dht_restrict_routing_ips": True,
+    "dht_restrict_search_ips": True,
+    # nodes whose id does not belong to their address (BEP 42) come last, those of no real address not at all
+    "dht_prefer_verified_node_ids": True,
+    "dht_ignore_dark_internet": True,
+    # a node that asks too often is not answered for a while
+    "dht_block_ratelimit": 5,
+    "dht_block_timeout": 300,
+}
+"""libtorrent's defences: its own defaults, most of them, named so that they stay whatever those become."""
 
 
 LOOPBACK_SETTINGS = {

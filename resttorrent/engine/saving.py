@@ -20,6 +20,7 @@ from .torrent import Torrent
 
 WINDOW = 50
 _COMPLETE = POSITION["complete"]
+_ONLY_IF_MODIFIED = int(lt.save_resume_flags_t.only_if_modified)
 _TRACES = tuple(POSITION[name] for name in ("total_done", "all_time_download", "active_duration", "complete"))
 
 
@@ -46,6 +47,7 @@ class ResumeSaver:
         self._queued: dict[Torrent, bool] = {}
         self._again: dict[Torrent, bool] = {}
         self._asked: dict[lt.torrent_handle, Torrent] = {}
+        self._flushing: set[lt.torrent_handle] = set()
         self._unstored: set[Torrent] = set()
         self._idle: deque[Deferred[None]] = deque()
         self._writing = 0
@@ -53,13 +55,18 @@ class ResumeSaver:
     @property
     def handlers(self) -> Handlers:
         """What the session's alert poller must bring here."""
-        return {lt.save_resume_data_alert: self._on_saved, lt.save_resume_data_failed_alert: self._on_failed}
+        return {
+            lt.cache_flushed_alert: self._on_flushed,
+            lt.save_resume_data_alert: self._on_saved,
+            lt.save_resume_data_failed_alert: self._on_failed,
+        }
 
     def want(self, torrent: Torrent, *, only_if_modified: bool = False) -> None:
         """Save this torrent's resume data soon, if it can hold anything."""
-        # of files that are missing, the store knows best what they held
+        # of files that are missing or can't be written, the store knows best what they held
         missing = torrent.files_missing or torrent.away is not None
-        if not torrent.memory_only and not missing and self._has_history(torrent):
+        held = torrent.memory_only or missing or torrent.unsure
+        if not held and self._has_history(torrent):
             self._enqueue(torrent, only_if_modified)
 
     def _enqueue(self, torrent: Torrent, only_if_modified: bool) -> None:
@@ -86,6 +93,7 @@ class ResumeSaver:
         """Alerts were dropped: what libtorrent was asked for may never come, so ask for it once more."""
         lost = list(self._asked.values())
         self._asked.clear()
+        self._flushing.clear()
         # to libtorrent, what it gave is saved
         self._queued.update(dict.fromkeys([*lost, *self._again], False))
         self._again.clear()
@@ -105,21 +113,45 @@ class ResumeSaver:
     def _ask(self) -> None:
         while self._queued and len(self._asked) < WINDOW:
             torrent = next(iter(self._queued))
-            flags = lt.save_resume_flags_t.only_if_modified if self._queued.pop(torrent) else 0
+            flags = _ONLY_IF_MODIFIED if self._queued.pop(torrent) else 0
             handle = torrent.handle
             if handle is None:
                 continue
             try:
-                handle.save_resume_data(flags)
+                if not torrent.done and self._is_complete(torrent):
+                    # what can't be written is told of before the answer to this, and may count as downloaded
+                    handle.flush_cache()
+                    self._flushing.add(handle)
+                else:
+                    handle.save_resume_data(flags)
             except RuntimeError:
                 # removed meanwhile
                 continue
             self._asked[handle] = torrent
         self._tell_if_idle()
 
+    def _is_complete(self, torrent: Torrent) -> bool:
+        return torrent.infohash in self._table and bool(self._table[torrent.infohash].row[_COMPLETE])
+
+    def _on_flushed(self, alert: lt.cache_flushed_alert) -> None:
+        if alert.handle not in self._flushing:
+            return
+        self._flushing.discard(alert.handle)
+        torrent = self._asked.get(alert.handle)
+        if torrent is None:
+            return
+        try:
+            if torrent.unsure:
+                self._answered(alert.handle)
+            else:
+                alert.handle.save_resume_data(0)
+        except RuntimeError:
+            # removed meanwhile
+            self._answered(alert.handle)
+
     def _on_saved(self, alert: lt.save_resume_data_alert) -> None:
         torrent = self._find(alert.handle)
-        if torrent is not None and torrent.infohash in self._table:
+        if torrent is not None and torrent.infohash in self._table and not torrent.unsure:
             data = lt.write_resume_data_buf(alert.params)
             row = self._table[torrent.infohash].row
             torrent.done = bool(row[_COMPLETE])

@@ -78,6 +78,7 @@ class Session:
             discovery=options.discovery,
             loopback=options.loopback,
             dropped=self._on_dropped,
+            web_seeds=shared.web_seeds,
         )
         self._confinement = Confinement(shared.roots, self._link.worker)
         parts = Parts(options.id, shared, self._link, self._confinement, self.table, self.torrents)
@@ -204,12 +205,12 @@ class Session:
         saver = self._upkeep.saver
         for torrent in self.torrents:
             saver.want(torrent, only_if_modified=True)
-        saver.retry()
         try:
+            await self._upkeep.save_unstored().addTimeout(SAVE_TIMEOUT, self._shared.reactor)
             await saver.idle().addTimeout(SAVE_TIMEOUT, self._shared.reactor)
         except OutOfTime:
             raise EngineTimeout(f"not all was saved within {SAVE_TIMEOUT:g} s") from None
-        if not saver.all_stored:
+        if not self._upkeep.all_stored:
             raise EngineError("not all could be saved")
 
     def _end(self, error: CommandError) -> None:

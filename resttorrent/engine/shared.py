@@ -1,7 +1,7 @@
 """The plain values that sessions are made of, and what all of them share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..paths import Roots
@@ -11,13 +11,18 @@ from .eventlog import EventLog
 from .metainfo import Metainfo
 from .pace import Pace
 from .table import Counter
+from .web_seeds import WebSeeds
 
 _LOOPBACK = ("127.", "::1")
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all sessions of a daemon share; ``now`` gives epoch seconds, ``log`` is the event log."""
+    """
+    What all sessions of a daemon share.
+
+    :ivar now: gives epoch seconds; :ivar log: the event log; :ivar web_seeds: which of them may be used.
+    """
 
     reactor: Any
     store: Store
@@ -26,6 +31,7 @@ class Shared:
     pace: Pace
     now: Callable[[], float]
     log: EventLog
+    web_seeds: WebSeeds = field(default_factory=WebSeeds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,14 +170,29 @@ class Torrent:
         else:
             handle.clear_error()
             if self.unwritable is not None:
-                self.unwritable = None
                 handle.unset_flags(_UPLOAD_MODE)
+                self.write_again()
             if self.files_missing:
                 # they may be back
                 handle.force_recheck()
                 self.files_missing = False
             handle.set_flags(_AUTO_MANAGED)
             handle.resume()
+
+    @property
+    def unsure(self) -> bool:
+        """
+        Whether parts of it that libtorrent says it has may not be in its files.
+
+        Seen with libtorrent 2.1.1: pieces of v2 torrents count as downloaded that could not be written.
+        """
+        return self.unwritable is not None and not self.done
+
+    def write_again(self) -> None:
+        """Suppose that its files can be written again; a check finds what was not."""
+        if self.unsure:
+            self.live.force_recheck()
+        self.unwritable = None
 
     def hold(self) -> None:
         """Keep libtorrent from running it, whatever it is meant to do."""

@@ -6,11 +6,11 @@ is saved when the table shows it; everything else that changed, once a minute.
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import libtorrent as lt
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from ..errors import CommandError, Stopping, TorrentNotFound
 from .alerts import Handlers
 from .fields import POSITION, read_row, restate
+from .gate import MetadataGate
 from .parts import Parts, Piece
 from .refresh import Refresher
 from .saving import ResumeSaver
@@ -28,7 +29,7 @@ LOOK_INTERVAL = 0.02
 """Seconds between two looks that alerts cause: the first comes at once, a flood of alerts shares the next."""
 SAVE_INTERVAL = 60.0
 """Seconds between two saves of whatever changed."""
-_STATE = POSITION["state"]
+_STATE, _ERROR = POSITION["state"], POSITION["error"]
 _UPLOAD_MODE = int(lt.torrent_flags.upload_mode)
 _MISSING = (
     "files that were complete are missing or shorter than they were: resume it to check and download them"
@@ -49,6 +50,7 @@ class Upkeep(Piece):
         self.refresher = Refresher(self._shared.reactor, self._link.post_updates, self._put)
         self.saver = ResumeSaver(self._session_id, self._shared.store, self._table, self._kept)
         self._trackers = TrackerTrouble(parts)
+        self._gate = MetadataGate(parts)
         self._soon: IDelayedCall | None = None
         self._save_when_shown: set[Torrent] = set()
         self._next_look = 0.0
@@ -114,8 +116,14 @@ class Upkeep(Piece):
         if torrent.away is not None and not torrent.stopped:
             row = restate(row, state="missing_files", error=torrent.away)
         elif torrent.unwritable is not None and int(status.flags) & _UPLOAD_MODE:
+            if torrent.unsure:
+                row = restate(row, complete=False)
             if not torrent.stopped:
                 row = restate(row, state="error", error=torrent.unwritable)
+        elif torrent.unsure and row[_ERROR] is None:
+            # libtorrent tries again by itself
+            with contextlib.suppress(TorrentNotFound), not_gone(torrent):
+                torrent.write_again()
         elif torrent.files_missing:
             row = restate(row, state="missing_files", error=_MISSING)
         self._table.put(torrent.infohash, row)
@@ -140,18 +148,21 @@ class Upkeep(Piece):
     def _on_error(self, alert: lt.torrent_error_alert) -> None:
         self._on_state(alert)
         torrent = self._kept(alert.handle)
-        if torrent is not None:
+        # of a file that can't be read, both alerts tell: the other one, which comes first, names the file
+        if torrent is not None and alert.error.message() != torrent.unwritable:
             self._note("torrent_error", torrent, alert.error.message(), level="error")
 
     def _on_file_error(self, alert: lt.file_error_alert) -> None:
         self._on_state(alert)
         torrent = self._kept(alert.handle)
         if torrent is not None:
-            message = f"{alert.error.message()}: {alert.filename()}"
-            self._note("file_error", torrent, message, level="error")
+            reason = alert.error.message()
+            # libtorrent says it of each block that was on its way
+            if reason != torrent.unwritable:
+                self._note("file_error", torrent, f"{reason}: {alert.filename()}", level="error")
             # on a full or read-only disk libtorrent says nothing more: it downloads no more, and tries again
             # after optimistic_disk_retry
-            torrent.unwritable = alert.error.message()
+            torrent.unwritable = reason
 
     def _on_finished(self, alert: lt.torrent_finished_alert) -> None:
         torrent = self._kept(alert.handle)
@@ -173,6 +184,8 @@ class Upkeep(Piece):
         torrents, self._save_when_shown = self._save_when_shown, set()
 
         def save(_: None) -> None:
+            # without its metadata, resume data would be of no use
+            self._save_info_again(torrents & self._info_unstored)
             for torrent in torrents:
                 if torrent in self._torrents:
                     self.saver.want(torrent)
@@ -191,6 +204,8 @@ class Upkeep(Piece):
         torrent = self._kept(alert.handle)
         if torrent is None:
             return
+        if not self._gate.admit(torrent):
+            return
         info = torrent.learn_metadata()
         self._torrents.add(torrent)
         if info is not None and not torrent.memory_only:
@@ -201,7 +216,7 @@ class Upkeep(Piece):
             lambda failure: self.log.failure("files could not be checked", failure)
         )
 
-    def _save_info(self, torrent: Torrent, info: bytes) -> None:
+    def _save_info(self, torrent: Torrent, info: bytes) -> "Deferred[None]":
         def not_stored(failure: Failure) -> None:
             self._info_unstored.add(torrent)
             self.log.warn(
@@ -209,9 +224,29 @@ class Upkeep(Piece):
                 infohash=torrent.infohash, error=failure.getErrorMessage(),
             )  # fmt: skip
 
-        self._shared.store.save_info(
+        return self._shared.store.save_info(
             self._session_id, torrent.infohash, info, torrent.infohash_v1, torrent.infohash_v2
         ).addErrback(not_stored)
+
+    def _save_info_again(self, torrents: Iterable[Torrent]) -> "list[Deferred[None]]":
+        again = []
+        for torrent in tuple(torrents):
+            self._info_unstored.discard(torrent)
+            info = torrent.info()
+            if info is not None and torrent in self._torrents:
+                again.append(self._save_info(torrent, bytes(info.info_section())))
+        return again
+
+    def save_unstored(self) -> "Deferred[list[None]]":
+        """Save once more what the store could not take; fires when it has the metadata, or refused it."""
+        again = self._save_info_again(self._info_unstored)
+        self.saver.retry()
+        return gatherResults(again)
+
+    @property
+    def all_stored(self) -> bool:
+        """Whether the store took all that it was given."""
+        return self.saver.all_stored and not self._info_unstored
 
     async def _check_files(self, torrent: Torrent) -> None:
         """A magnet's files are known at last: stop it if a link leads them out of the roots."""
@@ -260,12 +295,7 @@ class Upkeep(Piece):
 
     def _save_changed(self) -> None:
         self.start()
-        unstored, self._info_unstored = self._info_unstored, set()
-        for torrent in unstored:
-            info = torrent.info()
-            if info is not None and torrent in self._torrents:
-                self._save_info(torrent, bytes(info.info_section()))
-        self.saver.retry()
+        self.save_unstored()
 
         def save(_: None) -> None:
             since, self._saved_rev = self._saved_rev, self._table.rev

@@ -7,6 +7,8 @@ from a feed before it can be sent, and what was not taken is merged into the nex
 
 from twisted.logger import Logger
 
+from ..access.principals import Principal
+from ..access.quotas import Quota
 from ..commands.envelope import TransactionId, with_id
 from ..engine.feeds import Feed, Part
 from ..errors import CommandError, NotFound, TooMany
@@ -41,12 +43,17 @@ class Subscription:
 
 
 class Caller:
-    """A client, with what it has subscribed to; ``commands.context.Subscriptions`` to the commands."""
+    """
+    A client, with what it has subscribed to; ``commands.context.Subscriptions`` to the commands.
+
+    :param principal: who it is; :param quota: what that one may have by all its connections.
+    """
 
     _log = Logger()
 
-    def __init__(self, socket: Socket) -> None:
+    def __init__(self, socket: Socket, principal: Principal, quota: Quota) -> None:
         self._socket = socket
+        self._principal, self._quota = principal, quota
         self._subscriptions: dict[str, Subscription] = {}
         self._due: dict[Subscription, None] = {}
         self._last_id = 0
@@ -58,11 +65,12 @@ class Caller:
         Take a feed on, or stop it; ``begin`` follows when its answer was sent.
 
         :return: the subscription, and the answer: ``{subscription, status, rev, …}``.
-        :raises TooMany: if the socket has as many as one may have.
+        :raises TooMany: if the socket has as many as one may have, or who it is has.
         """
         try:
             if len(self._subscriptions) >= MOST_SUBSCRIPTIONS:
                 raise TooMany(f"a socket has at most {MOST_SUBSCRIPTIONS} subscriptions")
+            self._quota.check(self._principal)
             opening = feed.opening()
         except Exception:
             feed.stop()
@@ -70,6 +78,7 @@ class Caller:
         self._last_id += 1
         subscription = Subscription(self, str(self._last_id), feed)
         self._subscriptions[subscription.id] = subscription
+        self._quota.enter(self._principal)
         body = b'{"subscription":"%d",%b}' % (self._last_id, opening.members)
         return subscription, with_id(body, t_id)
 
@@ -95,7 +104,8 @@ class Caller:
             self._drop(subscription)
 
     def _drop(self, subscription: Subscription) -> None:
-        self._subscriptions.pop(subscription.id, None)
+        if self._subscriptions.pop(subscription.id, None) is not None:
+            self._quota.leave(self._principal)
         self._due.pop(subscription, None)
         subscription.feed.stop()
 

@@ -6,6 +6,7 @@ acknowledgement, it gets the same object there as well. Commands run side by sid
 are ready. No command is known by name here; a result that is a subscription is one by its type.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from twisted.logger import Logger
 
 from ..access.policy import Policy
 from ..access.principals import Principal
+from ..access.quotas import Quota, subscription_quota
 from ..access.requests import Facts, facts_of_handshake
 from ..access_log import AccessLog
 from ..commands.answers import Subscribed, Tagged, WithCookies
@@ -23,7 +25,15 @@ from ..commands.envelope import TransactionId, encoded, failure_of, transaction_
 from ..commands.registry import Command, Registry
 from ..engine.feeds import Feed
 from ..engine.pace import Pace
-from ..errors import BadParameter, CommandError, NotFound, Stopping, TooMany
+from ..errors import (
+    BadParameter,
+    CommandError,
+    NotAllowed,
+    NotFound,
+    Stopping,
+    TokenNeeded,
+    TooMany,
+)
 from ..socketio import Application, Handshake, Refusal, Socket
 from .caller import Caller
 
@@ -62,13 +72,23 @@ class LiveDoor(Application):
     The application on the Socket.IO server.
 
     :param context_for: makes the commands' first argument for one client.
+    :param subscriptions: of each client, here and elsewhere.
+    :ivar refusals: who was turned away, by the error's code.
     """
 
     _log = Logger()
 
     def __init__(
-        self, registry: Registry, context_for: ContextFor, pace: Pace, policy: Policy, access: AccessLog
+        self,
+        registry: Registry,
+        context_for: ContextFor,
+        pace: Pace,
+        policy: Policy,
+        access: AccessLog,
+        subscriptions: Quota | None = None,
     ) -> None:
+        self.refusals: Counter[str] = Counter()
+        self._subscriptions = subscriptions or subscription_quota()
         self._registry = registry
         self._policy = policy
         self._access = access
@@ -87,11 +107,12 @@ class LiveDoor(Application):
             # of those that anyone may, no command is worth a socket
             principal.require("read")
         except CommandError as error:
+            self.refusals[error.code] += 1
             raise Refusal(error.message, {"code": error.code}) from None
         return principal
 
     def connect(self, socket: Socket, auth: Any) -> None:
-        principal, caller = socket.data, Caller(socket)
+        principal, caller = socket.data, Caller(socket, socket.data, self._subscriptions)
         context = self._context_for(principal, caller)
         socket.data = self._visits[socket] = Visit(principal, caller, context)
 
@@ -112,6 +133,7 @@ class LiveDoor(Application):
             t_id = transaction_id(message.pop("t_id", None))
             command = self._command(visit, message)
         except CommandError as error:
+            self._count(error)
             self._answer(socket, encoded(failure_of(error), t_id), ack_id)
             return
         number = self._access.ids.begin()
@@ -131,10 +153,10 @@ class LiveDoor(Application):
         self._tell_waiting()
         return result
 
-    def put_out(self, token_id: str) -> None:
-        """Close the sockets that came with a token that is no longer good."""
+    def put_out(self, grant: str) -> None:
+        """Close the sockets that came by a token or a login that is no longer good."""
         for socket, visit in tuple(self._visits.items()):
-            if visit.principal.token_id == token_id:
+            if visit.principal.grant == grant:
                 socket.disconnect(close=True)
 
     def drain(self) -> None:
@@ -159,7 +181,7 @@ class LiveDoor(Application):
     def _command(self, visit: Visit, message: dict[str, Any]) -> Command:
         if self._draining:
             raise Stopping("the daemon is stopping")
-        self._policy.tokens.check(visit.principal)
+        self._policy.check(visit.principal)
         if len(visit.running) >= MOST_RUNNING:
             raise TooMany(f"{MOST_RUNNING} commands of this socket are running: wait for an answer")
         name = message.pop("command", None)
@@ -197,11 +219,16 @@ class LiveDoor(Application):
     def _reason(self, command: Command, error: Exception) -> CommandError:
         """What the client is told."""
         if isinstance(error, CommandError):
+            self._count(error)
             return error
         if isinstance(error, CancelledError):
             return Stopping("the daemon is stopping")
         self._log.failure("a command failed unexpectedly: {name}", name=command.name)
         return CommandError("the daemon made a mistake; its log says more")
+
+    def _count(self, error: CommandError) -> None:
+        if isinstance(error, TooMany | TokenNeeded | NotAllowed):
+            self.refusals[error.code] += 1
 
     def _open(self, socket: Socket, feed: Feed, t_id: TransactionId, ack_id: int | None) -> None:
         """Answer with what the feed shows, and push what comes."""

@@ -18,11 +18,12 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from ..access.principals import STRANGER, Principal
+from ..access.quotas import Quota, running_quota, subscription_quota
 from ..access.requests import Facts, facts_of
 from ..commands.answers import Subscribed, WithCookies
 from ..commands.envelope import TransactionId, transaction_id
 from ..commands.registry import Command, Parameter, Registry
-from ..errors import CommandError, Stopping, TokenNeeded
+from ..errors import CommandError, Stopping, TokenNeeded, TooMany
 from . import bodies, replies, urlencoded
 from .compression import SMALLEST, Compressor
 from .events import EventStream, Streams, last_event_id, resumed_by
@@ -48,12 +49,15 @@ class Exchange:
     :ivar pairs: the parameters read so far.
     :ivar principal: who asks.
     :ivar t_id: what to echo.
+    :ivar counts: it counts among the commands that run for its client; :ivar streams: it has become a stream,
+        and does not.
     :ivar running: the work, cancelled when ``gone`` (no client, no reply) or ``stopped`` (and why), if it
         ``can_be_cut``: while it changes nothing.
     """
 
     __slots__ = (
-        "can_be_cut", "gone", "pairs", "path", "principal", "query", "request", "running", "stopped", "t_id",
+        "can_be_cut", "counts", "gone", "pairs", "path", "principal", "query", "request", "running",
+        "stopped", "streams", "t_id",
     )  # fmt: skip
 
     def __init__(self, request: Request) -> None:
@@ -63,7 +67,7 @@ class Exchange:
         self.pairs: list[tuple[str, object]] = []
         self.t_id: TransactionId = None
         self.can_be_cut = request.method in SAFE_METHODS
-        self.gone = False
+        self.gone = self.counts = self.streams = False
         self.stopped: CommandError | None = None
         self.running: Deferred[None] | None = None
 
@@ -130,21 +134,39 @@ class Exchange:
         return b",".join(values) if values else None
 
 
+def t_id_of(query: bytes) -> TransactionId:
+    """What a query asks to be echoed, as far as it can be read."""
+    pairs = urlencoded.pairs_of(query)
+    try:
+        return next((transaction_id(value) for name, value in pairs if name == "t_id"), None)
+    except CommandError:
+        return None
+
+
 class Door(Resource):
     """
     The resource that answers every path.
 
     :param make_context: makes what a command gets as its first argument, when somebody asks.
     :param judge: says who asks; see ``access.policy``.
+    :param subscriptions: of each client, here and elsewhere.
     """
 
     isLeaf = True
     _log = Logger()
 
     def __init__(
-        self, registry: Registry, make_context: MakeContext, *, judge: Judge, reactor: DoorReactor
+        self,
+        registry: Registry,
+        make_context: MakeContext,
+        *,
+        judge: Judge,
+        reactor: DoorReactor,
+        subscriptions: Quota | None = None,
     ) -> None:
         Resource.__init__(self)
+        self._subscriptions = subscriptions or subscription_quota()
+        self._at_work = running_quota()
         self._make_context = make_context
         self._judge = judge
         self._compressor = Compressor(reactor)
@@ -154,6 +176,7 @@ class Door(Resource):
             for c in registry
             if c.method is not None and c.route is not None
         )
+        self._scopes = {c.name: c.scope for c in registry}
         self._running: set[Exchange] = set()
         self._draining = False
         self._waiting: list[Deferred[None]] = []
@@ -168,10 +191,29 @@ class Door(Resource):
         if not work.called:
             exchange.running = work
             self._running.add(exchange)
+            if not exchange.streams:
+                exchange.counts = True
+                self._at_work.enter(exchange.principal)
             request.notifyFinish().addErrback(exchange.client_left)
             work.addBoth(self._ended, exchange)
         work.addErrback(self._log_mistake)
         return NOT_DONE_YET
+
+    def look(self, request: Request) -> Principal:
+        """
+        Judge a request by its head: who asks, and whether that one may.
+
+        :raises CommandError: its body need not be read.
+        """
+        principal = self._judge(facts_of(request))
+        try:
+            name, _ = self._routes.match(request.method, request.uri.partition(b"?")[0])
+        except CommandError:
+            if request.method != b"OPTIONS":
+                principal.require("read")
+        else:
+            principal.require(self._scopes[name])
+        return principal
 
     def drain(self) -> None:
         """Refuse new requests from now on, and end the running ones that change nothing."""
@@ -179,10 +221,10 @@ class Door(Resource):
         for exchange in tuple(self._running):
             exchange.stop(Stopping("the daemon is stopping"))
 
-    def put_out(self, token_id: str) -> None:
-        """End what runs for a token that is no longer good, and changes nothing."""
+    def put_out(self, grant: str) -> None:
+        """End what runs by a grant that is no longer good, and changes nothing."""
         for exchange in tuple(self._running):
-            if exchange.principal.token_id == token_id:
+            if exchange.principal.grant == grant:
                 exchange.stop(TokenNeeded("this token is no longer good"))
 
     def drained(self) -> Deferred[None]:
@@ -197,8 +239,14 @@ class Door(Resource):
 
     def _ended(self, result: object, exchange: Exchange) -> object:
         self._running.discard(exchange)
+        self._is_no_work(exchange)
         self._tell_waiting()
         return result
+
+    def _is_no_work(self, exchange: Exchange) -> None:
+        if exchange.counts:
+            exchange.counts = False
+            self._at_work.leave(exchange.principal)
 
     def _tell_waiting(self) -> None:
         while self._waiting and not self._running:
@@ -209,7 +257,7 @@ class Door(Resource):
 
     def _begin(self, exchange: Exchange) -> Deferred[None]:
         request = exchange.request
-        exchange.principal = self._judge(facts_of(request))
+        exchange.principal = self._who(request)
         try:
             exchange.take(urlencoded.pairs_of(exchange.query))
             if self._draining:
@@ -223,7 +271,16 @@ class Door(Resource):
                 # who asks comes first
                 exchange.principal.require("read")
             raise
+        self._at_work.check(exchange.principal)
         return self._routes.run(name, request, exchange, **variables)
+
+    def _who(self, request: Request) -> Principal:
+        """Who asks, if that was not judged yet: a wrong token counts once."""
+        principal: Principal | None = getattr(request, "principal", None)
+        # what says so may have gone while the body came
+        if principal is None or principal.grant is not None:
+            return self._judge(facts_of(request))
+        return principal
 
     def _handler(self, command: Command) -> Callable[..., Coroutine[Deferred[Any], Any, None]]:
         since = resumed_by(command)
@@ -254,8 +311,13 @@ class Door(Resource):
         if exchange.gone:
             stream.abandon()
             return
-        exchange.can_be_cut = True
-        await self._streams.serve(stream, exchange.request)
+        exchange.can_be_cut = exchange.streams = True
+        self._is_no_work(exchange)
+        self._subscriptions.enter(exchange.principal)
+        try:
+            await self._streams.serve(stream, exchange.request)
+        finally:
+            self._subscriptions.leave(exchange.principal)
 
     async def _reply(
         self, exchange: Exchange, command: Command, variables: Mapping[str, str], since: Parameter | None
@@ -286,6 +348,11 @@ class Door(Resource):
         if self._draining:
             result.feed.stop()
             raise Stopping("the daemon is stopping")
+        try:
+            self._subscriptions.check(exchange.principal)
+        except TooMany:
+            result.feed.stop()
+            raise
         return self._streams.of(result.feed, exchange.t_id, exchange.request)
 
     def _mistake(self, exchange: Exchange) -> Reply:

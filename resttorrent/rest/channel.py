@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IPush
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel, Request, datetimeToString
+from twisted.web.http import HTTPChannel, Request, _ChunkedTransferDecoder, datetimeToString
 from twisted.web.http_headers import Headers
 
 from ..errors import BadRequest
@@ -25,6 +25,11 @@ from .heads import BadHead, check_line, origin_form
 if TYPE_CHECKING:
     from .site import DoorSite
 
+LONGEST_NAME = 256
+"""Bytes of a header's name: Twisted remembers how the first 10,000 are spelt, for good."""
+MOST_HEADERS = 128
+TRAILERS = 1024
+"""Bytes of what may follow a body in chunks, which nobody reads."""
 LINGER = 5.0
 """Seconds for a client to read that its body was refused, most of which send it first."""
 
@@ -39,6 +44,7 @@ class DoorChannel(HTTPChannel):
     """
 
     site: "DoorSite"
+    maxHeaders = MOST_HEADERS
     streams = True
     peer: IAddress
     deadline = NEVER
@@ -50,6 +56,8 @@ class DoorChannel(HTTPChannel):
     _body_began = 0.0
     _lingering: IDelayedCall | None = None
     _progress: Progress | None = None
+    _answered: Request | None = None
+    _here: IAddress | None = None
 
     @property
     def method(self) -> bytes:
@@ -62,6 +70,12 @@ class DoorChannel(HTTPChannel):
         return self._path
 
     # -- the connection --------------------------------------------------
+
+    def getHost(self) -> IAddress:
+        """Where the connection arrived, which is what a Host is held against; the system is asked once."""
+        if self._here is None:
+            self._here = super().getHost()
+        return self._here
 
     def connectionMade(self) -> None:
         self._lower = self.transport
@@ -181,12 +195,17 @@ class DoorChannel(HTTPChannel):
     def headerReceived(self, line: bytes) -> bool:
         if self._is_deaf:
             return False
+        if line.find(b":") > LONGEST_NAME:
+            self._refuse_head(BadHead("the name of a header is too long"))
+            return False
         try:
             received: bool = super().headerReceived(line)
         except ValueError:
             # a Content-Length of more digits than int() takes
             self._respondToBadRequestAndDisconnect()
             return False
+        if isinstance(self._transferDecoder, _ChunkedTransferDecoder):
+            self._transferDecoder._maxTrailerHeadersSize = TRAILERS
         return received
 
     def allContentReceived(self) -> None:
@@ -205,12 +224,36 @@ class DoorChannel(HTTPChannel):
         """As Twisted does it; what followed a request in one packet goes to who took the connection over."""
         if self._was_taken:
             _protocol_of(self._lower).dataReceived(data)
-        elif not self._is_deaf:
+        elif self._is_deaf:
+            return
+        elif self._handlingRequest:
+            self._keep(data)
+        else:
             super().rawDataReceived(data)
 
+    def _keep(self, data: bytes) -> None:
+        """
+        Keep what came behind a request that runs, and read no more if it is much.
+
+        Twisted would go on reading while the client takes nothing; and keep each byte that came alone alone.
+        """
+        self._dataBuffer = [b"".join((*self._dataBuffer, data))]
+        if len(self._dataBuffer[0]) > self._optimisticEagerReadSize:
+            self._networkProducer.pauseProducing()
+
     def requestDone(self, request: Request) -> None:
+        """As Twisted does it; but what was asked next is looked at only when the client reads its answers."""
         self._allow(IDLE)
-        super().requestDone(request)
+        if self._waitingForTransport and self.persistent:
+            self._answered = request
+        else:
+            super().requestDone(request)
+
+    def resumeProducing(self) -> None:
+        super().resumeProducing()
+        answered, self._answered = self._answered, None
+        if answered is not None:
+            super().requestDone(answered)
 
     def _refuse_head(self, error: BadHead) -> None:
         self._say_bad_request(str(error))

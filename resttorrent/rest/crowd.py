@@ -44,7 +44,7 @@ def possible_limits() -> Limits:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return Limits()
-    return Limits(in_all=max(min(IN_ALL, soft - KEPT_DESCRIPTORS), soft // 2))
+    return Limits(in_all=min(IN_ALL, max(soft - KEPT_DESCRIPTORS, soft // 2)))
 
 
 class Crowd:

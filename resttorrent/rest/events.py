@@ -3,6 +3,7 @@ Event streams: what a subscription shows, as server-sent events (WHATWG HTML §9
 
 A stream writes while its connection takes more, a slice at a time, and asks the feed only then: a client too
 slow to read costs one slice, the transport's 64 KiB and a number, and gets one merged push when it reads on.
+One that takes nothing at all is broken off below, as with every answer: see ``deadlines``.
 Who calls what:
 
 ==============  =====================================================================
@@ -10,15 +11,15 @@ the door        ``begin`` once; cancels what it gave when the client is gone, an
                 the daemon stops
 the feed        ``wake``, when there may be something to take
 the connection  ``pauseProducing``, ``resumeProducing``, ``stopProducing``
-the clock       ``_tick``, for keep-alives and to end connections that are stuck
+the clock       ``_tick``, for keep-alives
 ==============  =====================================================================
 """
 
-from typing import cast, get_args, get_type_hints
+from typing import get_args, get_type_hints
 
 import msgspec
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime, ITCPTransport
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.logger import Logger
 from twisted.web.server import Request
 from zope.interface import implementer
@@ -32,8 +33,6 @@ from .replies import NOT_STORED, Reply
 
 KEEP_ALIVE = 15.0
 """Seconds of silence after which a comment is sent, so that proxies keep the connection."""
-STALL = 300.0
-"""Seconds in which a connection must take what was written to it: a slice and what the system buffers."""
 SLICE = 64 * 1024
 """Bytes handed to the connection at once; above as many it asks for a pause."""
 MOST_STREAMS = 1000
@@ -139,7 +138,7 @@ class EventStream:
         self._position = 0
         self._is_last = opening is None
         self._is_due = False
-        self._paused_at: float | None = None
+        self._is_paused = False
         self._written_at = 0.0
         self._timer: IDelayedCall | None = None
         if opening is not None:
@@ -183,11 +182,10 @@ class EventStream:
     # -- the connection --------------------------------------------------
 
     def pauseProducing(self) -> None:
-        if self._paused_at is None:
-            self._paused_at = self._clock.seconds()
+        self._is_paused = True
 
     def resumeProducing(self) -> None:
-        self._paused_at = None
+        self._is_paused = False
         self._flow()
 
     def stopProducing(self) -> None:
@@ -205,7 +203,7 @@ class EventStream:
         if self._ended.called:
             return
         try:
-            while self._paused_at is None:
+            while not self._is_paused:
                 if self._unsent:
                     self._write_slice()
                 elif self._is_last:
@@ -253,21 +251,12 @@ class EventStream:
     def _tick(self) -> None:
         self._timer = None
         now = self._clock.seconds()
-        if self._paused_at is not None:
-            left = STALL - (now - self._paused_at)
-            if left <= 0:
-                self._abort()
-                return
-            self._arm(min(left, KEEP_ALIVE))
+        if self._is_paused:
+            self._arm(KEEP_ALIVE)
             return
         if now - self._written_at >= KEEP_ALIVE:
             self._write(b": keep-alive\n\n")
         self._arm(KEEP_ALIVE - (now - self._written_at))
-
-    def _abort(self) -> None:
-        self._quiet()
-        cast(ITCPTransport, self._request.transport).abortConnection()
-        self._ended.callback(None)
 
     def _quiet(self) -> None:
         """Leave neither a timer nor a watcher behind."""

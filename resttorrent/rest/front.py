@@ -14,9 +14,9 @@ class Front:
     The resources of a site.
 
     A resource beside the door may have ``body_limit``, the bytes of body that its requests may have (less
-    than the site's), ``body_refused(request)``, called when one has more, before 413 is sent, and
-    ``body_begun(request)``, called when a body is about to be read. The request's ``method``, ``uri``,
-    ``path``, ``args`` and headers are known then.
+    than the site's), or ``body_limit_at(target)``, which tells them; ``body_refused(request)``, called when
+    one has more, before 413 is sent, and ``body_begun(request)``, called when a body is about to be read. The
+    request's ``method``, ``uri``, ``path``, ``args`` and headers are known then.
 
     :param beside: resources by the first segment of their paths, without slashes.
     """

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from string import Formatter
 from urllib.parse import quote
 
 from twisted.web.server import Request
@@ -57,6 +58,16 @@ class Reply:
         request.write(self.body)
 
 
+class _Paths(Formatter):
+    """Fills in segments of a path."""
+
+    def format_field(self, value: object, format_spec: str) -> str:
+        return quote(str(value), safe="")
+
+
+_PATHS = _Paths()
+
+
 def of_result(
     result: Answer | Tagged[Answer], command: Command, variables: Mapping[str, str], t_id: TransactionId
 ) -> Reply:
@@ -71,8 +82,7 @@ def of_result(
         return Reply(command.status, encoded(result.answer, t_id), tagged, opaque_tag)
     headers = NOT_STORED
     if command.location is not None:
-        quoted = {name: quote(value, safe="") for name, value in variables.items()}
-        location = command.location.format(answer=result, **quoted)
+        location = _PATHS.format(command.location, answer=result, **variables)
         headers = (*headers, (b"Location", location.encode("ascii")))
     return Reply(command.status, encoded(result, t_id), headers)
 

@@ -3,8 +3,9 @@
 """
 A request: looked at before its body is read, its body held in memory up to a limit.
 
-One that is not let in is refused at once, its body thrown away; so is a body that is too long, as soon as
-that is known, by its Content-Length or by the chunk that exceeds the limit.
+One that is not let in is refused at once, its body thrown away: so is one whose sender may not do what it
+asks for, and a body that is too long, as soon as that is known, by its Content-Length or by the chunk that
+exceeds the limit. What a WSGI server brings has been read already, and is judged when it is run.
 """
 
 from io import BytesIO
@@ -14,16 +15,20 @@ from urllib.parse import parse_qs
 from twisted.python.failure import Failure
 from twisted.web.server import Request
 
-from ..errors import CommandError, TooLarge
+from ..access.principals import Principal
+from ..errors import CommandError, TokenNeeded, TooLarge
 from . import replies
+from .app import t_id_of
 from .crowd import RETRY_AFTER, WITH_RETRY
 
 if TYPE_CHECKING:
     from .site import DoorSite
 
 MISDIRECTED = 421
-COUNTED = frozenset((403, 413, MISDIRECTED, 429, 503))
+COUNTED = frozenset((401, 403, 413, MISDIRECTED, 429, 503))
 """Statuses of answers that turn somebody away."""
+STRANGERS_BODY = 16 * 1024
+"""Bytes of a body from somebody without a token: enough to exchange one for a login."""
 
 
 class DoorRequest(Request):
@@ -31,6 +36,7 @@ class DoorRequest(Request):
     A request whose body is held in memory, up to the limit of its resource.
 
     :ivar began: when it had been read, if that is to be logged.
+    :ivar principal: who asks, if that was judged before the body came.
     """
 
     channel: Any
@@ -41,6 +47,10 @@ class DoorRequest(Request):
     _body_limit = 0
     _refusal: CommandError | None = None
     began: float | None = None
+    principal: Principal | None = None
+
+    def parseCookies(self) -> None:
+        """Nobody asks for them one by one, and thousands fit into a head."""
 
     def gotLength(self, length: int | None) -> None:
         """Called by the channel after the headers; ``None`` is a body in chunks."""
@@ -53,12 +63,28 @@ class DoorRequest(Request):
             return
         # a WSGI server's channel knows no target yet, and has read the body already
         self._body_limit = self.channel.site.body_limit_at(getattr(self.channel, "target", b""))
+        if self._refusal is None and getattr(self.channel, "streams", False):
+            self._refusal = self._look()
         if self._refusal is not None:
             self._refuse(self._refusal)
         elif length is not None and length > self._body_limit:
             self._refuse_body()
         else:
             self._tell_resource("body_begun")
+
+    def _look(self) -> CommandError | None:
+        """Judge who asks, if that can be told by now: what stands beside the door judges by itself."""
+        site = self.channel.site
+        if site.front.beside(self.channel.target) is not None:
+            return None
+        self.method, self.uri = self.channel.method, self.channel.target
+        try:
+            self.principal = site.door.look(self)
+        except CommandError as error:
+            return error
+        if self.principal.is_stranger:
+            self._body_limit = min(self._body_limit, STRANGERS_BODY)
+        return None
 
     def handleContentChunk(self, data: bytes) -> None:
         if self._refused:
@@ -83,8 +109,12 @@ class DoorRequest(Request):
         if access.on:
             self.began = access.seconds()
         token = access.ids.begin()
+        channel = self.channel
         try:
             self._process()
+            # who takes the transport leaves the channel none
+            if access.on and getattr(channel, "streams", False) and channel.transport is None:
+                access.taken_over(self)
         finally:
             access.ids.end(token)
 
@@ -96,6 +126,8 @@ class DoorRequest(Request):
             reply.write_to(self)
             self.finish()
             return
+        # nobody reads Twisted's arguments, which may be thousands
+        self.args = {}
         self.prepath, self.sitepath = [], []
         self.postpath = self.path[1:].split(b"/")
         try:
@@ -125,7 +157,11 @@ class DoorRequest(Request):
 
     def _refuse_body(self) -> None:
         self._tell_resource("body_refused")
-        self._refuse(TooLarge(f"the body is larger than {self._body_limit} bytes"))
+        if self.principal is not None and self.principal.is_stranger:
+            # who asks comes first
+            self._refuse(TokenNeeded(f"a body of more than {self._body_limit} bytes needs a token"))
+        else:
+            self._refuse(TooLarge(f"the body is larger than {self._body_limit} bytes"))
 
     def _refuse(self, error: CommandError) -> None:
         """
@@ -140,7 +176,8 @@ class DoorRequest(Request):
         self.requestHeaders.removeHeader(b"Expect")
         self.content = BytesIO()
         self.clientproto = b"HTTP/1.1"
-        replies.of_error(error).closing().write_to(self)
+        t_id = t_id_of(self.channel.target.partition(b"?")[2]) if hasattr(self.channel, "target") else None
+        replies.of_error(error, t_id).closing().write_to(self)
         if waits or not getattr(self.channel, "streams", False):
             self.channel.loseConnection()
         else:
@@ -159,3 +196,4 @@ class DoorRequest(Request):
             method(self)
         except Exception:
             self._log.failure("a resource failed to hear of a body")
+        self.args = {}

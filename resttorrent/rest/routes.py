@@ -55,7 +55,7 @@ class Routes:
             raise errors.NotFound("there is nothing at this path") from None
         return name, {n: parameter_text(n, v.encode("latin-1")) for n, v in variables.items()}
 
-    def run(self, name: str, request: Request, *arguments: object, **variables: str) -> Deferred[Any]:
+    def run(self, name: str, request: Request, /, *arguments: object, **variables: str) -> Deferred[Any]:
         """Start the handler of the route ``name``, which is given all the rest."""
         started = self._klein.execute_endpoint(name, request, *arguments, **variables)
         assert isinstance(started, Deferred)  # Klein makes one of a coroutine

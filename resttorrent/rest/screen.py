@@ -6,7 +6,7 @@ What is refused here has changed nothing and told nothing: 421 for a foreign Hos
 Other origins that were allowed get the CORS headers (WHATWG Fetch §3.2), each by its own name.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -83,21 +83,24 @@ class Screen:
 
     def _is_ours(self, host: str | None, channel: Any) -> bool:
         here = channel.getHost()
+        address = here.host if isinstance(here, _IP) else None
         # what has no address of its own can't be reached by a name that leads there; under a WSGI server an
         # address that is none only means that it is not known
-        if isinstance(here, UNIXAddress) and getattr(channel, "streams", False):
+        if address is None and isinstance(here, UNIXAddress) and getattr(channel, "streams", False):
             return True
         if host is None:
             return False
         try:
-            return self.hosts.accepts(host, here.host if isinstance(here, _IP) else None)
+            return self.hosts.accepts(host, address)
         except ValueError:
             return False
 
 
 def _value(headers: Headers, name: bytes) -> str | None:
-    values: Iterable[bytes] | None = headers.getRawHeaders(name)
-    return None if values is None else b", ".join(values).decode("latin-1")
+    values: Sequence[bytes] | None = headers.getRawHeaders(name)
+    if values is None:
+        return None
+    return (values[0] if len(values) == 1 else b", ".join(values)).decode("latin-1")
 
 
 _IP = (IPv4Address, IPv6Address)

@@ -18,6 +18,7 @@ from twisted.web.server import Request, Site
 
 from ..access.hosts import Hosts
 from ..access.origins import Origins
+from ..access.quotas import Quota
 from ..access_log import AccessLog
 from ..commands.registry import Registry
 from ..errors import CommandError
@@ -138,7 +139,9 @@ class DoorSite(Site):
 
     def body_limit_at(self, target: bytes) -> int:
         """The bytes that the body of a request for ``target`` may have."""
-        smaller: int | None = getattr(self.front.beside(target), "body_limit", None)
+        beside: Any = self.front.beside(target)
+        limit_at = getattr(beside, "body_limit_at", None)
+        smaller: int | None = limit_at(target) if limit_at else getattr(beside, "body_limit", None)
         return self.body_limit if smaller is None else min(smaller, self.body_limit)
 
 
@@ -153,6 +156,7 @@ def build_site(
     screen: Screen | None = None,
     limits: Limits | None = None,
     access: AccessLog | None = None,
+    subscriptions: Quota | None = None,
 ) -> DoorSite:
     """
     The factory to listen with.
@@ -163,8 +167,10 @@ def build_site(
     :param beside: resources for paths that are not the door's; see ``Front``.
     :param screen: which hosts and origins are let in; by default those of this machine, and its own pages.
     :param access: logs requests; by default nobody's but this site's.
+    :param subscriptions: of each client, those by other doors among them.
     """
-    front = Front(Door(registry, make_context, judge=judge, reactor=reactor), beside or {})
+    door = Door(registry, make_context, judge=judge, reactor=reactor, subscriptions=subscriptions)
+    front = Front(door, beside or {})
     return DoorSite(
         front,
         reactor=reactor,

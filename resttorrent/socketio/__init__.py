@@ -5,8 +5,9 @@ It knows nothing of what it is used for. The protocols are machines without I/O 
 transports put them on twisted.web (``polling``) and Autobahn (``websocket``).
 """
 
-from .eio_server import Limits, Refused
+from .eio_server import Refused
 from .handshake import Handshake
+from .limits import Limits
 from .outgoing import Outgoing
 from .resource import SocketResource
 from .server import SocketServer

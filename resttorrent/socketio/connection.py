@@ -6,26 +6,36 @@ application sends in between joins them.
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from .eio_packet import Packet
 from .eio_socket import Closed, Drop, EngineSocket, Received, Respond, Writable, Write
 from .handshake import Handshake
+from .limits import Tally
 
 PATIENCE = 1024 * 1024
 """Bytes that may wait for a client before what it asks for next is left unread."""
 
 
 class Channel(Protocol):
-    """A WebSocket connection."""
+    """
+    A WebSocket connection.
+
+    :ivar settled: its client is no guest any more.
+    """
+
+    settled: bool
 
     def write_frame(self, frame: bytes) -> None:
         """Send a whole frame."""
 
     def drop(self) -> None:
         """Close it, once what was written is out."""
+
+    def settle(self) -> None:
+        """Its client has been let in."""
 
     def stop_reading(self) -> None:
         """Read nothing more for now."""
@@ -38,10 +48,14 @@ class Session(Protocol):
     """
     What speaks above Engine.IO: Socket.IO's ``Client``, or something else that takes messages.
 
+    Whether its client has been let in, it says to the engine (``joined``).
+
     :ivar deadline: when ``tick`` is due, in seconds; ``None`` for never.
+    :ivar holds: bytes that it keeps until more comes.
     """
 
     deadline: float | None
+    holds: int
 
     def receive(self, message: Packet) -> None:
         """A message came."""
@@ -69,7 +83,10 @@ class Connection:
     """
     A session with its transports.
 
-    :param ended: called when it is over.
+    :param ended: called when it is over, with the reason.
+    :param settled: called when its client has been let in, or is a guest again.
+    :param full: called when it holds more than before; may close it, or others.
+    :ivar incoming: bytes of a message that has not come whole.
     """
 
     def __init__(
@@ -78,9 +95,16 @@ class Connection:
         handshake: Handshake,
         make_session: MakeSession,
         clock: IReactorTime,
-        ended: Callable[["Connection"], None],
+        ended: Callable[["Connection", str], None],
+        settled: Callable[["Connection"], None],
+        held: Tally,
+        full: Callable[[], None],
     ) -> None:
         self.engine = engine
+        self.incoming = 0
+        self._settled, self._held, self._full = settled, held, full
+        self._joined = False
+        self._holds = 0
         self._clock = clock
         self._ended = ended
         self._respond: Respondent | None = None
@@ -90,6 +114,11 @@ class Connection:
         # what it sends at once waits until it stands
         self.session = make_session(engine, handshake, self.flush)
         self._flushing = False
+
+    @property
+    def holds(self) -> int:
+        """Bytes that it keeps for its client."""
+        return self.engine.unsent + self._holds
 
     # -- what comes in ---------------------------------------------------
 
@@ -152,6 +181,15 @@ class Connection:
             self.engine.receive_text(channel, payload, now)
         self.flush()
 
+    def receive_part(self, size: int) -> None:
+        """
+        A part of a message came, which is kept until the rest has come.
+
+        :param size: bytes of all the parts, 0 if they are kept no longer.
+        """
+        self.incoming = size
+        self._mind_held()
+
     def pause(self, channel: Channel) -> None:
         """The channel is full."""
         self.engine.pause(channel)
@@ -189,6 +227,8 @@ class Connection:
                     self._carry_out(output)
         finally:
             self._flushing = False
+        self._mind_joining()
+        self._mind_held()
         self._mind_reading()
         self._set_timer()
 
@@ -209,6 +249,21 @@ class Connection:
         elif isinstance(output, Closed):
             self._end(output.reason)
 
+    def _mind_joining(self) -> None:
+        engine = self.engine
+        if engine.joined != self._joined:
+            self._joined = engine.joined
+            self._settled(self)
+        channel: Any = engine.channel
+        if engine.joined and channel is not None and not channel.settled:
+            channel.settle()
+
+    def _mind_held(self) -> None:
+        holds = 0 if self.engine.closed else self.incoming + self.session.holds
+        self._held.total += holds - self._holds
+        self._holds = holds
+        self._full()
+
     def _mind_reading(self) -> None:
         channel = self.engine.channel
         if channel is None or self.engine.closed:
@@ -226,7 +281,7 @@ class Connection:
             self._timer.cancel()
             self._timer = None
         self.session.ended(reason)
-        self._ended(self)
+        self._ended(self, reason)
 
     # -- time ------------------------------------------------------------
 

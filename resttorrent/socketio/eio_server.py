@@ -6,13 +6,12 @@ Source: the Engine.IO protocol, versions 3 and 4, *Handshake*; the error codes a
 
 import json
 import secrets
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from .eio_packet import EioVersion
 from .eio_socket import Channel, EngineSocket
+from .limits import Limits, Room, Tally
 from .timing import Timing
 
 Query = Mapping[str, str]
@@ -36,31 +35,22 @@ class Refused(Exception):
         return {"code": self.code, "message": str(self)}
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """
-    What a stranger can't exceed.
-
-    :ivar max_payload: bytes of a POST's body, and of a GET's answer with more than one packet.
-    :ivar max_frame: bytes of what comes in one WebSocket message.
-    :ivar sockets: sessions in all; :ivar per_address: from one address, which may be a proxy's.
-    """
-
-    max_payload: int = 1_000_000
-    max_frame: int = 16 * 1024 * 1024
-    sockets: int = 10_000
-    per_address: int = 2_000
-
-
 class EngineServer:
-    """All sessions, by their ids."""
+    """
+    All sessions, by their ids.
+
+    :ivar sessions, guests, channels: all sessions, those that are guests, and WebSockets of guests.
+    :ivar held: see ``Limits.held``.
+    """
 
     def __init__(self, timing: Timing, limits: Limits) -> None:
         self.timing = timing
         self.limits = limits
         self._sockets: dict[str, EngineSocket] = {}
         self._addresses: dict[str, str] = {}
-        self._count: Counter[str] = Counter()
+        self._guests: set[str] = set()
+        self.sessions, self.guests, self.channels = Room(), Room(), Room()
+        self.held = Tally()
 
     def __len__(self) -> int:
         return len(self._sockets)
@@ -99,10 +89,31 @@ class EngineServer:
         """
         Look whether one more session may begin.
 
+        :param address: to count it by; empty to count it in all alone.
         :raises Refused: if there are too many.
         """
-        if len(self._sockets) >= self.limits.sockets or self._count[address] >= self.limits.per_address:
+        limits = self.limits
+        if self.sessions.is_full(address, in_all=limits.sockets, per_address=limits.per_address):
             raise Refused(4, "Too many connections", 429)
+        self._check_guests(self.guests, address)
+
+    def enter_channel(self, address: str) -> None:
+        """
+        A WebSocket begins; ``channels.leave`` follows when it is lost, or its client is no guest any more.
+
+        :raises Refused: if there are too many.
+        """
+        self._check_guests(self.channels, address)
+        self.channels.enter(address)
+
+    def _check_guests(self, room: Room, address: str) -> None:
+        limits = self.limits
+        if room.is_full(address, in_all=limits.guests, per_address=limits.guests_per_address):
+            raise Refused(4, "Too many connections that have joined nothing", 429)
+
+    def body_limit(self, socket: EngineSocket | None) -> int:
+        """Bytes that a POST's body may have; ``None`` is a session that there is not."""
+        return self.limits.body(joined=socket is not None and socket.joined)
 
     def open(self, query: Query, address: str, now: float, *, channel: Channel | None = None) -> EngineSocket:
         """
@@ -123,11 +134,27 @@ class EngineServer:
             channel=channel,
             base64=query.get("b64") in ("1", "true"),
             max_payload=self.limits.max_payload,
+            guest_limit=self.limits.guest,
+            held=self.held,
         )
         self._sockets[sid] = socket
         self._addresses[sid] = address
-        self._count[address] += 1
+        self.sessions.enter(address)
+        self._guests.add(sid)
+        self.guests.enter(address)
         return socket
+
+    def settle(self, socket: EngineSocket) -> None:
+        """A session has become a guest, or is none any more."""
+        sid = socket.sid
+        if sid in self._sockets and socket.joined == (sid in self._guests):
+            address = self._addresses[sid]
+            if socket.joined:
+                self._guests.discard(sid)
+                self.guests.leave(address)
+            else:
+                self._guests.add(sid)
+                self.guests.enter(address)
 
     def _greeting(self, sid: str, *, upgrades: bool) -> bytes:
         return json.dumps(
@@ -145,6 +172,7 @@ class EngineServer:
         """A session has ended."""
         if self._sockets.pop(socket.sid, None) is not None:
             address = self._addresses.pop(socket.sid)
-            self._count[address] -= 1
-            if not self._count[address]:
-                del self._count[address]
+            self.sessions.leave(address)
+            if socket.sid in self._guests:
+                self._guests.discard(socket.sid)
+                self.guests.leave(address)

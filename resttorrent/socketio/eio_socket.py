@@ -36,6 +36,7 @@ from .eio_packet import (
     decode_text,
 )
 from .heartbeat import Heartbeat
+from .limits import Tally
 from .outgoing import Outgoing
 from .timing import Timing
 
@@ -45,6 +46,9 @@ PROBE_TIMEOUT = 10.0
 """Seconds that a channel may take to become the transport."""
 MOST_UNSENT = 64 * 1024 * 1024
 """Bytes that may wait for a client; one that asks for more than it reads is dropped."""
+PACKET_COST = 256
+"""Bytes of memory that a waiting packet takes beside its data, roughly; counted for guests."""
+UNREAD = "the client reads too slowly"
 MOST_AHEAD = 1024 * 1024
 """Bytes that may wait for a channel that is not full, before it counts as full."""
 SLICE = 64 * 1024
@@ -105,6 +109,9 @@ class EngineSocket:
     :param channel: the WebSocket that it began with; ``None`` for one that polls.
     :ivar base64: an EIO3 client that takes no binary in polls.
     :param greeting: JSON that the client gets first, in the open packet.
+    :param guest_limit: bytes that may wait for the client while it has not joined.
+    :param held: is kept up to date with what waits.
+    :ivar joined: somebody knows who it is, and has let it in; said by what speaks above.
     """
 
     def __init__(
@@ -118,11 +125,16 @@ class EngineSocket:
         channel: Channel | None = None,
         base64: bool = False,
         max_payload: int = 1_000_000,
+        guest_limit: int = MOST_UNSENT,
+        held: Tally | None = None,
     ) -> None:
         self.sid = sid
         self.eio: EioVersion = eio
         self.closed = False
+        self.joined = False
         self.unsent = 0
+        self._guest_limit = guest_limit
+        self._held = held or Tally()
         self._channel = channel
         self.base64 = base64
         self._max_payload = max_payload
@@ -201,17 +213,29 @@ class EngineSocket:
             return
         for outgoing in packets:
             self._put(outgoing)
-        if self.unsent > MOST_UNSENT:
-            self._end("the client reads too slowly")
+        self._mind_unsent()
+
+    def _mind_unsent(self) -> None:
+        """End it, if too much waits: of what a client that reads nothing asks for, there is no end."""
+        if self.joined:
+            too_much = self.unsent > MOST_UNSENT
+        else:
+            too_much = self.unsent + PACKET_COST * len(self._buffer) > self._guest_limit
+        if too_much and not self.closed:
+            self._end(UNREAD)
 
     def _put(self, outgoing: Outgoing) -> None:
         self._buffer.append(outgoing)
-        self.unsent += outgoing.size
+        self._count(outgoing.size)
 
     def _take(self) -> Outgoing:
         outgoing = self._buffer.popleft()
-        self.unsent -= outgoing.size
+        self._count(-outgoing.size)
         return outgoing
+
+    def _count(self, size: int) -> None:
+        self.unsent += size
+        self._held.total += size
 
     def _pump(self) -> None:
         if self._channel is not None:
@@ -390,6 +414,7 @@ class EngineSocket:
             self._outputs.append(Received(packet))
         elif packet.type == PING and self.eio == 3:
             self._put(Outgoing(Packet(PONG, packet.data)))
+            self._mind_unsent()
         elif packet.type == PONG and self.eio == 4:
             self._heartbeat.pong(now)
         elif packet.type == CLOSE:
@@ -443,5 +468,5 @@ class EngineSocket:
                 self._outputs.append(Drop(channel))
         self._probe, self._probed = None, False
         self._buffer.clear()
-        self.unsent = 0
+        self._count(-self.unsent)
         self._outputs.append(Closed(reason))

@@ -64,6 +64,11 @@ class Polling:
             self._refuse(request, refused)
         return NOT_DONE_YET
 
+    def body_limit(self, uri: bytes) -> int:
+        """Bytes that the body of a request may have."""
+        connection = self._server.named(query_of(uri))
+        return self._server.engines.body_limit(None if connection is None else connection.engine)
+
     def begin_body(self, request: Request) -> None:
         """
         A POST's head came, its body follows; the request may end before ``render`` sees it.
@@ -90,7 +95,11 @@ class Polling:
         """A POST's body is too long, and is not read: its session ends."""
         connection = self._server.named(query_of(request.uri))
         if connection is not None:
-            connection.abort("a body was too long")
+            self._too_long(connection)
+
+    def _too_long(self, connection: Connection) -> None:
+        self._server.refusals["too_long"] += 1
+        connection.abort("a body was too long")
 
     def _get(self, request: Request, connection: Connection) -> None:
         finished = request.notifyFinish()
@@ -112,8 +121,8 @@ class Polling:
     def _post(self, request: Request, connection: Connection) -> None:
         assert request.content is not None
         body = request.content.read()
-        if len(body) > self._server.engines.limits.max_payload:
-            connection.abort("a body was too long")
+        if len(body) > self._server.engines.body_limit(connection.engine):
+            self._too_long(connection)
             _answer(request, 413, b"", b"text/plain", self._cors())
             return
         content_type = request.getHeader(b"Content-Type") or b""

@@ -18,7 +18,7 @@ class SocketResource(Resource):
     """
     The resource.
 
-    :ivar body_limit: bytes of a body beyond which a site, if it looks here, need not read on.
+    A site may ask for ``body_limit_at``, the bytes of a body beyond which it need not read on.
     """
 
     isLeaf = True
@@ -27,9 +27,12 @@ class SocketResource(Resource):
         self, server: SocketServer, *, reactor: IReactorTime, allow_origin: str | None = None
     ) -> None:
         Resource.__init__(self)
-        self.body_limit = server.engines.limits.max_payload
         self._polling = Polling(server, allow_origin=allow_origin)
         self._websocket = WebSocketResource(SocketFactory(server, reactor))
+
+    def body_limit_at(self, target: bytes) -> int:
+        """For a session that has joined nothing, it is less."""
+        return self._polling.body_limit(target)
 
     def render(self, request: Request) -> int:
         upgrade = request.getHeader(b"Upgrade")
@@ -43,5 +46,5 @@ class SocketResource(Resource):
         self._polling.begin_body(request)
 
     def body_refused(self, request: Request) -> None:
-        """A site may tell that a body was longer than ``body_limit``."""
+        """A site may tell that a body was longer than it may be."""
         self._polling.refuse_body(request)

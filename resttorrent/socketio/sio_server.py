@@ -42,7 +42,7 @@ _BINARY = {EVENT: BINARY_EVENT, ACK: BINARY_ACK}
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 MOST_ATTACHED = 16 * 1024 * 1024
 """Bytes of one packet's attachments together."""
-_NOT_JOINED = "no namespace was joined in time"
+NOT_JOINED = "no namespace was joined in time"
 
 
 class Refusal(Exception):
@@ -179,6 +179,7 @@ class Client:
 
     :param seconds: the time; :param flush: called when there is something to send.
     :ivar deadline: when ``tick`` is due; ``None`` while the client is in a namespace.
+    :ivar holds: bytes of attachments that wait for the rest.
     """
 
     _log = Logger()
@@ -202,6 +203,7 @@ class Client:
         self._sockets: dict[str, Socket] = {}
         self._pending: SioPacket | None = None
         self._attachments: list[bytes] = []
+        self.holds = 0
         self._is_broken = False
         self._seconds = seconds
         if engine.eio == 3:
@@ -222,6 +224,7 @@ class Client:
             else:
                 packet = decode(message.data)
                 if packet.attachments:
+                    self._socket_of(packet)
                     self._pending = packet
                 else:
                     self._dispatch(packet)
@@ -233,11 +236,12 @@ class Client:
         if packet is None:
             raise MalformedMessage("an attachment belongs to no packet")
         self._attachments.append(data)
-        if sum(map(len, self._attachments)) > MOST_ATTACHED:
+        self.holds += len(data)
+        if self.holds > MOST_ATTACHED:
             raise MalformedMessage("attachments are too large")
         if len(self._attachments) < packet.attachments:
             return
-        attachments, self._attachments, self._pending = self._attachments, [], None
+        attachments, self._attachments, self._pending, self.holds = self._attachments, [], None, 0
         restored = put_back(packet.data, attachments)
         self._dispatch(SioPacket(packet.type, packet.namespace, restored, packet.id))
 
@@ -245,15 +249,19 @@ class Client:
         if packet.type == CONNECT:
             self._connect(packet)
             return
-        socket = self._sockets.get(packet.namespace)
-        if socket is None:
-            raise MalformedMessage("the client is not in this namespace")
+        socket = self._socket_of(packet)
         if packet.type == DISCONNECT:
             self.leave(socket, "client namespace disconnect")
         elif packet.type in (EVENT, BINARY_EVENT):
             name, *arguments = packet.data
             self._tell(self._application.event, socket, name, arguments, packet.id)
         # a server that asks for no acknowledgements has nothing to do with those that come
+
+    def _socket_of(self, packet: SioPacket) -> Socket:
+        socket = self._sockets.get(packet.namespace)
+        if socket is None:
+            raise MalformedMessage("the client is not in this namespace")
+        return socket
 
     def _connect(self, packet: SioPacket) -> None:
         if packet.namespace in self._sockets:
@@ -275,6 +283,7 @@ class Client:
             self._break_of_mistake()
             return
         self.deadline = None
+        self.engine.joined = True
         socket = self._sockets[namespace] = Socket(self, namespace, data)
         welcome = {"sid": socket.id} if self.engine.eio == 4 else None
         self.send([_message(SioPacket(CONNECT, namespace, welcome))])
@@ -320,7 +329,7 @@ class Client:
         """Give up a client that joins nothing."""
         if self.deadline is not None and now >= self.deadline:
             self.deadline = None
-            self.engine.abort(_NOT_JOINED)
+            self.engine.abort(NOT_JOINED)
 
     def writable(self) -> None:
         """The engine can take more."""
@@ -336,6 +345,8 @@ class Client:
         if not self._sockets:
             # it may join again, in the time that it had at first
             self.deadline = self._seconds() + self._connect_timeout
+            self.engine.joined = False
+            self._flush()
 
     def ended(self, reason: str) -> None:
         """The session is over."""

@@ -2,9 +2,9 @@
 """
 Engine.IO by WebSocket, on Autobahn: one packet a frame.
 
-Autobahn calls ``onConnect``, ``onOpen``, ``onMessage``, ``onClose``; the transport calls ``pauseProducing``
-and ``resumeProducing`` of the gate; a ``Connection`` calls ``write_frame``, ``drop``, ``stop_reading`` and
-``go_on_reading``.
+Autobahn calls ``onConnect``, ``onOpen``, ``onMessage…``, ``onPing``, ``onClose``; the transport calls
+``pauseProducing`` and ``resumeProducing`` of the gate; a ``Connection`` calls ``write_frame``, ``drop``,
+``settle``, ``stop_reading`` and ``go_on_reading``.
 """
 
 from collections.abc import Callable
@@ -24,6 +24,8 @@ from .short_frame import short_text
 
 _CLOSE_TIMEOUT = 5.0
 _OPEN_TIMEOUT = 10.0
+RETRY_AFTER = 5
+"""Seconds after which one that found no room may try again."""
 
 
 @implementer(IPushProducer)
@@ -48,7 +50,11 @@ class Gate:
 
 
 class SocketProtocol(WebSocketServerProtocol):
-    """One WebSocket; a ``connection.Channel``."""
+    """
+    One WebSocket; a ``connection.Channel``.
+
+    :ivar settled: its client has joined a namespace; until then it counts as a guest's.
+    """
 
     _log = Logger()
     factory: "SocketFactory"
@@ -57,6 +63,23 @@ class SocketProtocol(WebSocketServerProtocol):
     _write: Callable[[bytes], None]
     _connection: Connection | None = None
     _handshake: Handshake | None = None
+    settled = True
+    _address = ""
+    _is_full = False
+    _parts: bytes | bytearray = b""
+
+    # Autobahn gives each protocol these two of its factory, unless it has them
+
+    @property
+    def maxMessagePayloadSize(self) -> int:
+        """Bytes of a message: a few, until somebody knows who sends it."""
+        most: int = self.factory.server.engines.limits.message(joined=self.settled)
+        return most
+
+    @property
+    def maxFramePayloadSize(self) -> int:
+        """The same for a message's part."""
+        return self.maxMessagePayloadSize
 
     # -- from Autobahn ---------------------------------------------------
 
@@ -73,12 +96,24 @@ class SocketProtocol(WebSocketServerProtocol):
         self._handshake = Handshake(query_of(uri), headers, address, peer)
         try:
             self._connection = self.factory.server.check(self._handshake, method="GET", websocket=True)
+            self._address = self.factory.server.address_of(self._handshake)
+            self.factory.server.enter_channel(self._address)
+            self.settled = False
         except Refused as refused:
             raise ConnectionDeny(refused.status, str(refused)) from None
 
+    def failHandshake(self, reason: str, code: int = 400, responseHeaders: Any = None) -> None:
+        """As Autobahn does it, with the headers of an answer without a body."""
+        headers = [("Content-Length", "0"), ("Connection", "close"), *(responseHeaders or ())]
+        if code in (429, 503):
+            headers.append(("Retry-After", str(RETRY_AFTER)))
+        super().failHandshake(reason, code, headers)
+
     def onOpen(self) -> None:
         """The WebSocket stands: begin a session by it, or offer it to one that polls."""
-        transport = self.transport
+        transport, handshake = self.transport, self._handshake
+        # the head was kept three times
+        self.http_request_data, self.http_headers, self._handshake = b"", {}, None
         # the HTTP channel, which handed the transport over, is still registered
         transport.unregisterProducer()
         transport.registerProducer(Gate(self), True)
@@ -87,12 +122,12 @@ class SocketProtocol(WebSocketServerProtocol):
         if self._connection is not None:
             self._connection.open_channel(self)
             return
-        assert self._handshake is not None
+        assert handshake is not None
         if IWriteDescriptor.providedBy(transport):
             # some clients miss a packet that comes along with the answer to their handshake
             transport.doWrite()
         try:
-            self._connection = self.factory.server.open(self._handshake, self)
+            self._connection = self.factory.server.open(handshake, self)
         except Refused:
             # it was let in when there was room
             self.drop()
@@ -106,11 +141,43 @@ class SocketProtocol(WebSocketServerProtocol):
                 return
         self._dataReceived(data)
 
+    # Autobahn lists the parts of a message: a thousand of one byte, or of none, would be a thousand objects
+
+    def onMessageFrameData(self, payload: bytes) -> None:
+        """Keep a part in one piece with those before it; one that is the whole is not copied."""
+        if self.failedByMe or not payload:
+            return
+        if not self._parts:
+            self._parts = payload
+        else:
+            if isinstance(self._parts, bytes):
+                self._parts = bytearray(self._parts)
+            self._parts += payload
+        is_whole = self.current_frame.fin and len(self._parts) == self.message_data_total_length
+        if self._connection is not None and not is_whole:
+            self._connection.receive_part(len(self._parts))
+
+    def onMessageFrameEnd(self) -> None:
+        """Wait for the next frame, or the end."""
+        self.frame_data = []
+
     def onMessageEnd(self) -> None:
         """As Autobahn does it, but without telling listeners: there are none."""
+        payload, self._parts = bytes(self._parts), b""
+        self.message_data = []
+        if self._connection is not None and self._connection.incoming:
+            self._connection.receive_part(0)
         if not self.failedByMe:
-            self._onMessage(b"".join(self.message_data), self.message_is_binary)
-        self.message_data = None  # type: ignore[assignment]
+            self._onMessage(payload, self.message_is_binary)
+
+    def onPing(self, payload: bytes) -> None:
+        """Answer a client that reads; of many pings the last alone need be answered (RFC 6455 §5.5.3)."""
+        if not self._is_full and self.state == self.STATE_OPEN:
+            self.sendPong(payload)
+
+    def _max_message_size_exceeded(self, *what: Any) -> None:
+        self.factory.server.refusals["too_long"] += 1
+        super()._max_message_size_exceeded(*what)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """A message came; text has been found to be UTF-8."""
@@ -128,17 +195,22 @@ class SocketProtocol(WebSocketServerProtocol):
             # Autobahn forgets it where the client hangs up in the middle of closing
             self.closeHandshakeTimeoutCall.cancel()
             self.closeHandshakeTimeoutCall = None
+        self.settle()
+        self._parts = b""
         connection, self._connection = self._connection, None
         if connection is not None:
+            connection.incoming = 0
             connection.lose_channel(self)
 
     # -- from the transport ----------------------------------------------
 
     def full(self) -> None:
+        self._is_full = True
         if self._connection is not None:
             self._connection.pause(self)
 
     def emptied(self) -> None:
+        self._is_full = False
         if self._connection is not None:
             self._connection.resume(self)
 
@@ -152,6 +224,12 @@ class SocketProtocol(WebSocketServerProtocol):
     def drop(self) -> None:
         """Close it, once what was written is out; within 5 s."""
         self.sendClose(1000)
+
+    def settle(self) -> None:
+        """It counts among the guests' no more."""
+        if not self.settled:
+            self.settled = True
+            self.factory.server.engines.channels.leave(self._address)
 
     def stop_reading(self) -> None:
         """Read nothing more for now."""
@@ -171,12 +249,9 @@ class SocketFactory(WebSocketServerFactory):
     def __init__(self, server: SocketServer, reactor: IReactorTime) -> None:
         super().__init__(server="RestTorrent", reactor=reactor)
         self.server = server
-        most: Any = server.engines.limits.max_frame
         self.setProtocolOptions(
             versions=[13],
             webStatus=False,
-            maxFramePayloadSize=most,
-            maxMessagePayloadSize=most,
             autoFragmentSize=0,
             # Engine.IO has its own heartbeat
             autoPingInterval=0,

@@ -1,28 +1,32 @@
-"""Facts of made-up requests, and a policy with tokens that are in no database."""
+"""Facts of made-up requests, and a policy with tokens and users that are in no database."""
 
 from typing import Any
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
 from resttorrent.access.policy import Auth, Policy
 from resttorrent.access.requests import Facts
 from resttorrent.access.tokens import Tokens
+from resttorrent.access.users import User, Users
 from resttorrent.settings import Network
-from resttorrent.store.records import TokenRecord
+from resttorrent.store.records import TokenRecord, UserRecord
 
 NOW = 1_700_000_000
+PASSWORD = "correct horse battery"
 
 
 class FakeStore:
     """
-    As much of the store as tokens use.
+    As much of the store as tokens and users use.
 
     :ivar error: what the next call fails with.
     """
 
     def __init__(self) -> None:
         self.records: dict[str, TokenRecord] = {}
+        self.user_records: dict[str, UserRecord] = {}
         self.settings: dict[str, str] = {}
         self.used: list[list[tuple[int, str]]] = []
         self.error: Exception | None = None
@@ -52,6 +56,33 @@ class FakeStore:
             self.used.append(sorted(times))
         return self._done()
 
+    def users(self) -> "Deferred[Any]":
+        return self._done(list(self.user_records.values()))
+
+    def add_user(self, record: UserRecord) -> "Deferred[Any]":
+        if self.error is None:
+            self.user_records[record.id] = record
+        return self._done()
+
+    def update_user(self, user_id: str, hash: str | None, scopes: tuple[str, ...] | None) -> "Deferred[Any]":
+        record = self.user_records.get(user_id)
+        if self.error is None and record is not None:
+            self.user_records[user_id] = replace(
+                record, hash=hash or record.hash, scopes=scopes or record.scopes
+            )
+        return self._done()
+
+    def user_logged_in(self, user_id: str, hash: str, renewed: str, time: int) -> "Deferred[Any]":
+        record = self.user_records.get(user_id)
+        if self.error is None and record is not None:
+            self.user_records[user_id] = replace(record, hash=renewed, last_login=time)
+        return self._done()
+
+    def delete_user(self, user_id: str) -> "Deferred[Any]":
+        if self.error is None:
+            self.user_records.pop(user_id, None)
+        return self._done()
+
     def setting(self, name: str) -> "Deferred[Any]":
         return self._done(self.settings.get(name))
 
@@ -60,11 +91,55 @@ class FakeStore:
         return self._done()
 
 
+class FakeHashes:
+    """
+    What hashes passwords, at once, and tells them in the hash.
+
+    :ivar work: what was done, in order: ``hash`` and ``verify``, with the hash that it was compared to.
+    :ivar waiting: answers that are held back while ``slow``.
+    """
+
+    def __init__(self) -> None:
+        self.work: list[tuple[str, str | None]] = []
+        self.version = 1
+        self.slow = False
+        self.waiting: list[Deferred[None]] = []
+        self.error: Exception | None = None
+
+    async def _wait(self) -> None:
+        if self.error is not None:
+            raise self.error
+        if self.slow:
+            self.waiting.append(Deferred())
+            await self.waiting[-1]
+
+    def go_on(self) -> None:
+        """Answer what waits."""
+        self.slow = False
+        waiting, self.waiting = self.waiting, []
+        for one in waiting:
+            one.callback(None)
+
+    async def hash(self, password: str) -> str:
+        self.work.append(("hash", None))
+        made = f"v{self.version}:{password}"
+        await self._wait()
+        return made
+
+    async def verify(self, hash: str | None, password: str) -> bool:
+        self.work.append(("verify", hash))
+        await self._wait()
+        return hash is not None and hash.partition(":")[2] == password
+
+    def is_outdated(self, hash: str) -> bool:
+        return not hash.startswith(f"v{self.version}:")
+
+
 class World:
     """
     A policy, its clock and its store.
 
-    :ivar wall: epoch seconds, beside the clock.
+    :ivar wall: epoch seconds, beside the clock; :ivar hashes: what passwords cost.
     """
 
     def __init__(self, auth: Auth = "auto", trusted: tuple[Network, ...] = (), *, load: bool = True) -> None:
@@ -73,14 +148,24 @@ class World:
         self.store = FakeStore()
         store: Any = self.store
         self.tokens = Tokens(store, lambda: self.wall)
-        self.policy = Policy(self.tokens, auth=auth, trusted_proxies=trusted, seconds=self.clock.seconds)
+        self.hashes = FakeHashes()
+        self.users = Users(store, self.hashes, lambda: self.wall)
+        self.policy = Policy(
+            self.tokens, self.users, auth=auth, trusted_proxies=trusted, seconds=self.clock.seconds
+        )
         if load:
             run(self.tokens.load())
+            run(self.users.load())
 
     def token(self, *scopes: str, name: str = "a token", expiry: int | None = None) -> str:
         """The text of a new token."""
         text: str = run(self.tokens.create(name, scopes or ("read",), expiry))[1]
         return text
+
+    def user(self, name: str = "ann", *scopes: str, password: str = PASSWORD) -> User:
+        """A new user."""
+        made: User = run(self.users.create(name, password, scopes or ("read",)))
+        return made
 
 
 def run(coroutine: Any) -> Any:

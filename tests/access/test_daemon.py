@@ -122,7 +122,9 @@ class AlwaysTests(Case):
         self.assertEqual((about.status, set(about.json)), (200, {"status", "name", "version"}))
         health = self.ask("GET", "/health")
         self.assertEqual((health.status, set(health.json)), (200, {"status", "health", "reasons"}))
-        self.assertIn("lag", self.ask("GET", "/health", self.token).json)
+        known = self.ask("GET", "/health", self.token).json
+        self.assertIn("lag", known)
+        self.assertEqual(set(known["refusals"]), {"http", "socketio"})
         self.assertIn("uptime", self.ask("GET", "/v1", self.token).json)
 
     def test_too_many(self) -> None:

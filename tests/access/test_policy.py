@@ -68,6 +68,7 @@ class OwnerTests(Case):
     def test_many_hosts(self) -> None:
         """What is remembered of hosts is bounded, and never of the wrong one."""
         for number in range(1000):
+            self.world.clock.advance(1)
             self.assertStranger(facts(host=f"h{number}.example"))
             self.assertIs(self.judge(facts(host=f"127.0.0.1:{number}")), OWNER)
         self.assertLessEqual(len(self.world.policy._known_hosts), 256)
@@ -238,9 +239,9 @@ class LoginTests(Case):
         self.assertRaises(TooMany, self.world.policy.log_in, "wrong", NETWORK)
 
     def test_ends_with_its_token(self) -> None:
-        token_id = self.login.principal.token_id
-        assert token_id is not None
-        run(self.world.tokens.delete(token_id))
+        grant = self.login.principal.grant
+        assert grant is not None
+        run(self.world.tokens.delete(grant))
         self.assertStranger(facts(NETWORK, cookie=self.cookie))
 
     def test_ends_when_its_token_expires(self) -> None:

@@ -44,12 +44,12 @@ class TokensTests(SynchronousTestCase):
         self.tokens.watch(ended.append)
         text = self.world.token()
         principal = self.tokens.find(text)
-        assert principal is not None and principal.token_id is not None
+        assert principal is not None and principal.grant is not None
         self.tokens.check(principal)
         self.assertRaises(NotFound, run, self.tokens.delete("none"))
         self.assertEqual(ended, [])
-        run(self.tokens.delete(principal.token_id))
-        self.assertEqual(ended, [principal.token_id])
+        run(self.tokens.delete(principal.grant))
+        self.assertEqual(ended, [principal.grant])
         self.assertIsNone(self.tokens.find(text))
         self.assertRaises(TokenNeeded, self.tokens.check, principal)
         self.assertEqual((self.store.records, len(self.tokens)), ({}, 0))
@@ -57,10 +57,10 @@ class TokensTests(SynchronousTestCase):
     def test_what_was_not_stored_was_not_done(self) -> None:
         text = self.world.token()
         principal = self.tokens.find(text)
-        assert principal is not None and principal.token_id is not None
+        assert principal is not None and principal.grant is not None
         self.store.error = StateDiskFull("full")
         self.assertRaises(StateDiskFull, run, self.tokens.create("x", ("read",), None))
-        self.assertRaises(StateDiskFull, run, self.tokens.delete(principal.token_id))
+        self.assertRaises(StateDiskFull, run, self.tokens.delete(principal.grant))
         self.assertEqual(len(self.tokens), 1)
         self.assertIsNotNone(self.tokens.find(text))
 
@@ -124,11 +124,11 @@ class FirstTokenTests(SynchronousTestCase):
         text = self.path.read_text()
         self.assertEqual(len(text), 44)
         found = self.world.tokens.find(text.strip())
-        assert found is not None and found.token_id is not None
+        assert found is not None and found.grant is not None
         found.require("admin")
         self.assertIsNone(self.make())
         # deleted on purpose: it does not come back
-        run(self.world.tokens.delete(found.token_id))
+        run(self.world.tokens.delete(found.grant))
         self.assertIsNone(self.make())
         self.assertEqual((self.path.read_text(), len(self.world.tokens)), (text, 0))
         self.assertEqual([path.name for path in self.folder.iterdir()], ["token"])

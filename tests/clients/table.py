@@ -17,11 +17,12 @@ def applied(rows: Rows, opening: dict[str, Any], pushes: Sequence[dict[str, Any]
     own = [push for push in pushes if push["subscription"] == opening["subscription"]]
     table = {infohash: dict(row) for infohash, row in rows.items()}
     for push in (opening, *sorted(own, key=lambda push: int(push["rev"]))):
-        table = _apply(table, push)
+        table = apply(table, push)
     return table
 
 
-def _apply(table: Rows, push: dict[str, Any]) -> Rows:
+def apply(table: Rows, push: dict[str, Any]) -> Rows:
+    """``table`` after a push, or an answer; it may be changed in place."""
     if "torrents" in push:
         return {row["infohash"]: dict(row) for row in push["torrents"]}
     for row in push["changed"]:

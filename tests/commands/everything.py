@@ -25,6 +25,8 @@ SAMPLES: Mapping[str, str] = {
     "magnet": f"magnet:?xt=urn:btih:{HASH}",
     "autostart": "0",
     "name": "a name",
+    "password": "correct horse battery",
+    "current": "correct horse battery",
     "scopes": "read",
     "token_id": "0" * 16,
     "token": "x" * 43,

@@ -1,12 +1,14 @@
 """/health: degraded with a reason while requests are served, 503 only where they are not."""
 
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
+from msgspec import UNSET
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from resttorrent.access.principals import OWNER
+from resttorrent.access.principals import OWNER, STRANGER
 from resttorrent.commands.daemon import get_about, get_health
 from resttorrent.commands.health import STUCK, Health
 from resttorrent.engine.engine import Reason
@@ -77,6 +79,14 @@ class HealthTests(SynchronousTestCase):
         self.assertIn("store", self.refused())
         self.waiting, self.question = 0.0, STUCK + 1
         self.assertIn("libtorrent", self.refused())
+
+    def test_refusals(self) -> None:
+        """Those who may read are told whom each door turned away; strangers are not."""
+        self.assertEqual(self.ask().refusals, {})
+        self.health.watch_refusals("http", lambda: Counter({429: 2, "slow": 1}))
+        self.assertEqual(self.ask().refusals, {"http": {"429": 2, "slow": 1}})
+        self.context.principal = STRANGER
+        self.assertEqual((self.ask().refusals, self.ask().lag), (UNSET, UNSET))
 
     def test_about(self) -> None:
         answer = self.successResultOf(Deferred.fromCoroutine(get_about.run(self.context, [])))

@@ -5,8 +5,6 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from resttorrent.access.policy import Policy
-from resttorrent.access.tokens import Tokens
 from resttorrent.commands.answers import Answer, Subscribed
 from resttorrent.commands.context import Context
 from resttorrent.commands.health import Health
@@ -26,6 +24,7 @@ from resttorrent.fetch import Fetcher
 from resttorrent.paths import Roots
 from resttorrent.turns import TurnMeter
 from tests.engine.support import EngineCase
+from tests.live.access import owners_policy
 
 
 class FakeSubscriptions:
@@ -66,7 +65,7 @@ class SubscribingCase(EngineCase):
             backups=self.store.backups,
             seconds=real.seconds,
             started=real.seconds(),
-            policy=Policy(Tokens(self.store, real.seconds), seconds=real.seconds),
+            policy=owners_policy(real),
             subscriptions=subscriptions,
         )
 

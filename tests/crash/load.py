@@ -9,7 +9,9 @@ import base64
 import http.client
 import random
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ import libtorrent as lt
 
 from tests.crash.journal import Journal, Key, Ports, TorrentState
 from tests.crash.swarm import Payload, Swarm
+from tests.crash.weather import Weather
 from tests.harness import Client, Response, tiny_torrent
 
 CLIENTS = 4
@@ -26,6 +29,7 @@ TINY = 40
 ANCHORS = 1
 """So many of the swarm's torrents are left alone, so that something complete is always there."""
 FOLDERS = ("", "a", "b/c", "d é")
+DISK_FULL = "the state's disk is full"
 _LAST_PORT = 40000
 _DISCONNECTED = (OSError, http.client.HTTPException)
 
@@ -65,6 +69,8 @@ class Target:
 
     :ivar sessions: ids of sessions that stay; all clients use them.
     :ivar root: the daemon's save root, resolved.
+    :ivar weather: in it, ``DISK_FULL`` is a trouble in which changes are refused.
+    :ivar client: makes a client for a port.
     """
 
     port: int
@@ -72,22 +78,51 @@ class Target:
     root: Path
     swarm: Swarm
     journal: Journal
+    weather: Weather
+    client: Callable[[int], Client] = Client
+
+
+@dataclass(frozen=True, slots=True)
+class Force:
+    """
+    How much load.
+
+    :ivar clients: who add; :ivar pace: seconds that each of them thinks between two deeds, on average.
+    :ivar founders: so many of them create and delete sessions.
+    :ivar tiny: torrents that nobody seeds, for each of them.
+    """
+
+    clients: int = CLIENTS
+    pace: float = 0.0
+    founders: int = CLIENTS
+    tiny: int = TINY
+
+
+FORCE = Force()
 
 
 class Unexpected(Exception):
     """An answer that the contract does not have."""
 
 
+class DiskFull(Unexpected):
+    """The change was refused for want of room."""
+
+
 def expect(response: Response, expected: int, code: str | None = None) -> None:
     """
     :raises ConnectionAbortedError: the daemon is being stopped in order.
+    :raises DiskFull: 507.
     :raises Unexpected: anything else.
     """
     if response.status == expected:
         return
-    if (code or response.json["code"]) == "stopping":
+    code = code or response.json["code"]
+    if code == "stopping":
         raise ConnectionAbortedError("the daemon is stopping")
-    raise Unexpected(f"{response.status} {response.body[:300]!r}")
+    raise (DiskFull if code == "state_disk_full" else Unexpected)(
+        f"{response.status} {response.body[:300]!r}"
+    )
 
 
 class Load:
@@ -97,28 +132,53 @@ class Load:
     :ivar surprises: what should not have happened, as sentences.
     """
 
-    def __init__(self, target: Target, rng: random.Random) -> None:
+    def __init__(self, target: Target, rng: random.Random, force: Force = FORCE) -> None:
         self._ending = threading.Event()
+        self._weather = target.weather
+        self._pace = force.pace
         self.surprises: list[str] = []
-        clients = [Adder(target, number, random.Random(rng.random())) for number in range(CLIENTS)]
+        clients = [
+            Adder(target, number, random.Random(rng.random()), force) for number in range(force.clients)
+        ]
+        works = (*(client.act for client in clients), Watcher(target).look)
+        self._turns = [threading.Lock() for _ in works]
         self._threads = [
-            threading.Thread(target=self._run, args=(work,))
-            for work in (*(client.act for client in clients), Watcher(target).look)
+            threading.Thread(target=self._run, args=(work, turn, random.Random(rng.random())))
+            for work, turn in zip(works, self._turns, strict=True)
         ]
 
-    def _run(self, work: Callable[[], None]) -> None:
+    def _run(self, work: Callable[[], None], turn: threading.Lock, thinking: random.Random) -> None:
         try:
             while True:
-                work()
+                with turn:
+                    self._do(work)
+                if self._pace:
+                    self._ending.wait(thinking.expovariate(1 / self._pace))
         except _DISCONNECTED as error:
             if not self._ending.is_set():
                 self.surprises.append(f"a connection was lost: {error!r}")
         except Exception as error:
             self.surprises.append(f"{type(error).__name__}: {error}")
 
+    def _do(self, work: Callable[[], None]) -> None:
+        began = time.monotonic()
+        try:
+            work()
+        except DiskFull:
+            if not self._weather.had(DISK_FULL, began):
+                raise
+
     def start(self) -> None:
         for thread in self._threads:
             thread.start()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nobody does anything for as long as the context lasts; for clients that think now and then."""
+        with ExitStack() as stack:
+            for turn in self._turns:
+                stack.enter_context(turn)
+            yield
 
     def end(self) -> None:
         """Connections may break from now on, and each thread ends with its own."""
@@ -134,7 +194,7 @@ class Watcher:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._client = Client(target.port)
+        self._client = target.client(target.port)
 
     def look(self) -> None:
         journal = self._target.journal
@@ -155,21 +215,22 @@ class Adder:
     :param number: tells its torrents and its ports from those of the others.
     """
 
-    def __init__(self, target: Target, number: int, rng: random.Random) -> None:
+    def __init__(self, target: Target, number: int, rng: random.Random, force: Force) -> None:
         self._target = target
         self._journal = target.journal
         self._rng = rng
-        self._client = Client(target.port)
-        self._ports = random.Random(f"{rng.random()}").randrange(20000, 30000, CLIENTS) + number
-        sources = tiny_sources(range(number * TINY, (number + 1) * TINY))
+        self._client = target.client(target.port)
+        self._clients = force.clients
+        self._ports = random.Random(f"{rng.random()}").randrange(20000, 30000, self._clients) + number
+        sources = tiny_sources(range(number * force.tiny, (number + 1) * force.tiny))
         sources += [
             Source(p.infohash, p.torrent, p.magnet, p)
-            for p in target.swarm.payloads[ANCHORS:][number::CLIENTS]
+            for p in target.swarm.payloads[ANCHORS:][number :: force.clients]
         ]
         self._sources = {source.infohash: source for source in sources}
         self._keys = [(session, infohash) for session in target.sessions for infohash in self._sources]
         others = sorted(set(target.journal.settled_sessions()) - set(target.sessions))
-        self._own = others[number::CLIENTS]
+        self._own = others[number :: force.founders] if number < force.founders else []
         self._passing = 0
         self._deeds: dict[Callable[[], None], int] = {
             self.add: 20,
@@ -179,9 +240,10 @@ class Adder:
             self.remove: 16,
             self.connect: 12,
             self.hang_up: 3,
-            self.create_session: 3,
-            self.delete_session: 3,
+            self.recall: 8,
         }
+        if number < force.founders:
+            self._deeds |= {self.create_session: 3, self.delete_session: 3}
 
     def act(self) -> None:
         (deed,) = self._rng.choices(list(self._deeds), list(self._deeds.values()))
@@ -270,6 +332,8 @@ class Adder:
                 self._journal.answered(key, states[key][0])
             else:
                 self._journal.refused(key)
+        for result in response.json["results"]:
+            if result["http_status"] != 201:
                 expect(Response(result["http_status"], {}, str(result).encode()), 201, result["code"])
 
     def stop_or_start(self) -> None:
@@ -324,6 +388,24 @@ class Adder:
         response = self._client.call("POST", self._path(key) + "/peers", address=self._target.swarm.address)
         expect(response, 200)
 
+    def recall(self) -> None:
+        """What was answered is what is shown."""
+        keys = self._journal.free(self._keys)
+        if not keys:
+            return
+        key = self._rng.choice(keys)
+        settled = self._journal.settled(key)
+        shown = self._client.call("GET", self._path(key), fields="state,error,save_path,memory_only")
+        if settled is None:
+            expect(shown, 404)
+            return
+        expect(shown, 200)
+        row = shown.json["torrent"]
+        as_answered = row["save_path"] == settled.save_path and row["memory_only"] != settled.lasting
+        # whether one that failed is stopped can't be seen
+        if not as_answered or (row["error"] is None and (row["state"] == "stopped") != settled.stopped):
+            raise Unexpected(f"{key} is shown as {row}, and was answered to be {settled}")
+
     def hang_up(self) -> None:
         """Ask, and leave before the answer: nobody knows what became of it, but it is one or the other."""
         add = self._rng.random() < 0.5
@@ -331,7 +413,7 @@ class Adder:
         if key is None:
             return
         session, infohash = key
-        rude = Client(self._target.port)
+        rude = self._target.client(self._target.port)
         if add:
             state, parameters = self._state(session, payload=False)
             parameters |= self._sources[infohash].parameters(self._rng)
@@ -347,7 +429,7 @@ class Adder:
         lasting = self._rng.random() < 0.7
         if (len(self._own) if lasting else self._passing) >= 2:
             return
-        self._ports += CLIENTS
+        self._ports += self._clients
         ports: Ports = (self._ports, _LAST_PORT)
         self._journal.ask_session(ports)
         response = self._client.call(
@@ -372,7 +454,7 @@ class Adder:
         session = self._rng.choice(sessions)
         self._own.remove(session)
         self._journal.ask_deletion(session)
-        other = Client(self._target.port)
+        other = self._target.client(self._target.port)
         other.send("DELETE", f"/v1/sessions/{session}")
         for infohash in self._rng.sample(list(self._sources), 3):
             key = (session, infohash)

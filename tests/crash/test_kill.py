@@ -1,4 +1,4 @@
-"""A daemon killed under load loses nothing that it answered. ``make soak`` runs many more rounds of this."""
+"""A daemon killed under load loses nothing that it answered. ``make soak`` has many more rounds of this."""
 
 import random
 import secrets
@@ -8,7 +8,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.crash.journal import Found, Journal, TorrentState
-from tests.crash.soak import Ordeal, Round
+from tests.crash.ordeal import Ordeal, Round
 
 ROUNDS = 3
 LONGEST = 1.2

@@ -19,8 +19,6 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from resttorrent.access.policy import Policy
-from resttorrent.access.tokens import Tokens
 from resttorrent.commands.adding import add_torrent
 from resttorrent.commands.answers import Tagged
 from resttorrent.commands.context import Context
@@ -47,6 +45,7 @@ from tests.crash.load import Source, tiny_sources
 from tests.engine.feed_world import Subscriber
 from tests.engine.follower import Rows, follow, table_of
 from tests.harness import make_torrent, write_files
+from tests.live.access import owners_policy
 
 RING = 6
 STEPS = 60
@@ -115,7 +114,7 @@ class DeltaPropertyTests(TestCase):
             backups=store.backups,
             seconds=real.seconds,
             started=real.seconds(),
-            policy=Policy(Tokens(store, real.seconds), seconds=real.seconds),
+            policy=owners_policy(real),
         )
 
     async def make_session(self) -> Session:

@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from resttorrent.engine.link import ADD_TIMEOUT, REMOVE_TIMEOUT, WORKER_TIMEOUT, Link
+from resttorrent.engine.web_seeds import WebSeeds
 from resttorrent.errors import EngineError, EngineTimeout, Stopping, TorrentExists
 from tests.harness import tiny_torrent
 
@@ -45,7 +46,9 @@ class LinkTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.dropped = 0
-        self.link = Link(self.clock, "test", discovery=False, loopback=True, dropped=self.drop)
+        self.link = Link(
+            self.clock, "test", discovery=False, loopback=True, dropped=self.drop, web_seeds=WebSeeds()
+        )
         self.session: Any = fake_session()
         self.worker, self.poller = InlineWorker(), FakePoller()
         self.link._session, self.link._poller = self.session, self.poller  # type: ignore[assignment]
@@ -80,6 +83,12 @@ class LinkTests(SynchronousTestCase):
         self.added(handle)
         self.assertIs(self.successResultOf(added), handle)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_web_seeds_that_nobody_may_bring(self) -> None:
+        self.params.url_seeds = ["http://192.168.0.1/reboot", "http://seed.example/"]
+        self.link.add(self.params)
+        (given,) = self.session.async_add_torrent.call_args.args
+        self.assertEqual(given.url_seeds, ["http://seed.example/"])
 
     def test_add_refused(self) -> None:
         for number, kind in ((19, TorrentExists), (5, EngineError)):

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from resttorrent.engine.infohash import Identity
 from resttorrent.engine.loading import CHUNK, PATIENCE, Loader, parameters_of
+from resttorrent.engine.metainfo import MAX_TRACKERS, MAX_WEB_SEEDS
 from resttorrent.engine.pace import Pace
 from resttorrent.engine.torrent import Torrent
 from resttorrent.errors import CommandError, EngineError, Loading, NotATorrent
@@ -178,6 +179,16 @@ class ParametersTests(SynchronousTestCase):
         params = self.parameters(TorrentBlobs(self.data, None, torn))
         self.assertEqual((list(params.trackers), list(params.have_pieces)), ([], []))
         self.assertEqual(len(self.lines), 1)
+
+    def test_addresses_are_as_few_and_as_fit_as_a_files(self) -> None:
+        """Whatever resume data was written from."""
+        self.params.trackers = ["gopher://x/", *(f"http://x/{number}" for number in range(500))]
+        self.params.url_seeds = ["file:///etc/passwd", *(f"http://x/{number}" for number in range(500))]
+        self.params.dht_nodes = [("node.invalid", 1)]
+        params = self.parameters(TorrentBlobs(self.data, None, self.resume(self.params)))
+        self.assertEqual(list(params.trackers), [f"http://x/{number}" for number in range(MAX_TRACKERS)])
+        self.assertEqual(list(params.url_seeds), [f"http://x/{number}" for number in range(MAX_WEB_SEEDS)])
+        self.assertEqual((list(params.dht_nodes), params.have_pieces[0]), ([], True))
 
     def test_hashes_are_the_torrents_own(self) -> None:
         other = lt.load_torrent_buffer(tiny_torrent(2))

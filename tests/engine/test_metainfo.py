@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from resttorrent.engine import metainfo
-from resttorrent.engine.metainfo import Metainfo, clean_magnet, file_paths, load_file, load_magnet, top_name
+from resttorrent.engine.metainfo import (
+    Metainfo,
+    check_info,
+    clean_magnet,
+    file_paths,
+    load_file,
+    load_magnet,
+    top_name,
+)
 from resttorrent.errors import BadParameter, NotATorrent
 
 from . import hostile
@@ -180,6 +188,22 @@ class LimitTests(Case):
 
     def test_folders_within_folders(self) -> None:
         self.assertIn("limit exceeded", self.refusal(hostile.many_files(10_000, depth=50)))
+
+    def test_depth(self) -> None:
+        """libtorrent's own limit: 100 folders, the torrent's own among them."""
+        folders = [b"d"] * 99
+        load_file(hostile.of_files(hostile.file(b"a"), hostile.file(*folders, b"f")))
+        for more in (1, 2000):
+            deep = hostile.file(*folders, *[b"d"] * more, b"f")
+            self.assertIn("depth limit", self.refusal(hostile.of_files(hostile.file(b"a"), deep)))
+
+    def test_what_comes_from_a_peer(self) -> None:
+        """libtorrent has read it already, with limits of its own."""
+        check_info(lt.torrent_info(hostile.many_files(metainfo.MAX_FILES)))
+        most = metainfo.MAX_PIECES
+        for data in (hostile.many_files(metainfo.MAX_FILES + 1), hostile.many_pieces(most + 1)):
+            error = self.assertRaises(NotATorrent, check_info, lt.torrent_info(data))
+            self.assertIn("at most", error.message)
 
     def test_pieces(self) -> None:
         loaded = load_file(hostile.many_pieces(metainfo.MAX_PIECES))

@@ -76,6 +76,44 @@ class SaverTests(SynchronousTestCase):
         self.successResultOf(idle)
         self.assertEqual(self.store.saved, [])
 
+    def complete(self) -> Torrent:
+        """A torrent that was just finished; it is to be saved."""
+        made = self.loaded()
+        made.done = False
+        self.table.put(made.infohash, initial_row(made, complete=True))
+        self.saver.want(made)
+        return made
+
+    def flushed(self, made: Torrent) -> None:
+        self.saver.handlers[lt.cache_flushed_alert](SimpleNamespace(handle=made.handle))
+
+    def test_complete_when_all_is_written(self) -> None:
+        made = self.complete()
+        self.assertEqual(self.asked(made), 0)
+        self.flushed(made)
+        self.flushed(made)
+        self.assertEqual(self.asked(made), 1)
+        self.give(made)
+        self.assertTrue(made.done)
+        self.saver.want(made)
+        self.assertEqual(self.asked(made), 2, "which is not waited for again")
+
+    def test_complete_but_not_written(self) -> None:
+        """libtorrent believes to have what it could not write."""
+        made = self.complete()
+        made.unwritable = "disk full"
+        idle = self.saver.idle()
+        self.flushed(made)
+        self.successResultOf(idle)
+        self.assertEqual((self.asked(made), self.store.saved, made.done), (0, [], False))
+
+    def test_not_written_after_it_was_asked(self) -> None:
+        made = self.complete()
+        self.flushed(made)
+        made.unwritable = "disk full"
+        self.give(made)
+        self.assertEqual((self.store.saved, made.done), ([], False))
+
     def test_window(self) -> None:
         many = [self.loaded(number) for number in range(WINDOW + 5)]
         for made in many:

@@ -263,6 +263,17 @@ class MagnetTests(EngineCase):
         await self.fails(session.set_stopped(torrent, False), PathOutsideRoots)
 
 
+class TrackerSsrfTests(EngineCase):
+    """Threat table, *SSRF by a tracker or web seed*: libtorrent's own guards are on in a session of ours."""
+
+    async def test_guards(self) -> None:
+        told = (await self.make_session())._link.live.get_settings()
+        guards = {name: told[name] for name in ("ssrf_mitigation", "validate_https_trackers", "allow_idna")}
+        self.assertEqual(
+            guards, {"ssrf_mitigation": True, "validate_https_trackers": True, "allow_idna": False}
+        )
+
+
 class LifeTests(EngineCase):
     memory_only = True
 
@@ -302,6 +313,26 @@ class LifeTests(EngineCase):
         self.assertTrue(session._link.is_open)
         await session.ended()
         self.assertFalse(session._link.is_open)
+
+    async def test_trackers_get_little_time_at_the_stop(self) -> None:
+        """
+        What libtorrent is told when the session closes, before any announce begins: one keeps the timeout
+        that it began with.
+        """
+        session = await self.make_session()
+        link, told = session._link, []
+        apply = link.apply
+
+        def note(settings: dict[str, Any]) -> None:
+            is_paused = link.live.is_paused()
+            apply(settings)
+            told.append((is_paused, settings, link.live.get_settings()["stop_tracker_timeout"]))
+
+        self.patch(link, "apply", note)
+        begun = link.live.get_settings()["stop_tracker_timeout"]
+        await session.close()
+        self.assertIn((False, {"stop_tracker_timeout": 2}, 2), told)
+        self.assertEqual(begun, 2)
 
     async def test_torrent_that_was_just_removed_still_tells_its_tracker(self) -> None:
         """The session must not be destroyed under the announce: that would freeze the reactor."""

@@ -159,14 +159,60 @@ class UpkeepTests(SynchronousTestCase):
         self.made.name = "a"
         self.hear(lt.file_error_alert, error=error_code(28, "disk full"), filename=lambda: "/d/f")
         self.hear(lt.torrent_error_alert, error=error_code(28, "disk full"))
+        self.hear(lt.torrent_error_alert, error=error_code(5, "other"))
         self.assertEqual(
             self.logged(),
-            [("error", "file_error", "a: disk full: /d/f"), ("error", "torrent_error", "a: disk full")],
+            [("error", "file_error", "a: disk full: /d/f"), ("error", "torrent_error", "a: other")],
         )
         (entry, _) = self.log.newest(100).entries
         self.assertEqual((entry.session_id, entry.infohash), ("s", self.made.infohash))
         self.clock.advance(0)
         self.assertEqual(self.link.posted, 1)
+
+    # -- files that can't be written -------------------------------------
+
+    def fail_to_write(self) -> Any:
+        """What libtorrent's handle is then."""
+        self.hear(lt.file_error_alert, error=error_code(28, "disk full"), filename=lambda: "/d/f")
+        return self.made.live
+
+    def held_up(self, **values: Any) -> Any:
+        """A status of a torrent that downloads no more."""
+        held = self.status(**values)
+        held.flags = lt.torrent_flags.upload_mode
+        return held
+
+    def test_unwritten_pieces_do_not_count(self) -> None:
+        self.made.done = False
+        handle = self.fail_to_write()
+        self.answer(self.held_up(complete=True))
+        row = [self.table.value(self.made.infohash, name) for name in ("state", "complete")]
+        self.assertEqual(row, ["error", False])
+        self.hear(lt.torrent_finished_alert)
+        self.clock.advance(1)
+        self.answer(self.held_up(complete=True))
+        self.assertEqual((self.saves(), handle.force_recheck.call_count), (0, 0))
+
+    def test_checked_when_it_is_resumed(self) -> None:
+        self.made.done = False
+        handle = self.fail_to_write()
+        self.made.apply_stopped()
+        handle.force_recheck.assert_called_once_with()
+
+    def test_checked_when_libtorrent_tries_again(self) -> None:
+        self.made.done = False
+        handle = self.fail_to_write()
+        for _ in range(2):
+            tries = self.status()
+            tries.flags = 0
+            self.answer(tries)
+        handle.force_recheck.assert_called_once_with()
+
+    def test_complete_torrent_is_not_checked(self) -> None:
+        """A file that can't be read says nothing against what was written."""
+        handle = self.fail_to_write()
+        self.made.apply_stopped()
+        handle.force_recheck.assert_not_called()
 
     def test_finished_is_logged_once(self) -> None:
         """libtorrent says it again of torrents that were complete when they were loaded or are checked."""
@@ -198,6 +244,7 @@ class UpkeepTests(SynchronousTestCase):
         info: Any = SimpleNamespace(
             is_valid=lambda: True,
             num_files=lambda: 1,
+            num_pieces=lambda: 1,
             name=lambda: "name",
             layout=lambda: SimpleNamespace(file_path=lambda index: "name"),
             info_section=lambda: b"info",
@@ -225,6 +272,29 @@ class UpkeepTests(SynchronousTestCase):
         self.answer()
         self.clock.advance(SAVE_INTERVAL)
         self.assertEqual(len(self.store.info_saved), 2)
+
+    def test_metadata_is_tried_again_before_resume_data(self) -> None:
+        """A download that is stored as complete is worth nothing without it."""
+        self.learn()
+        self.store.answers[0].errback(StateDiskFull("full"))
+        self.hear(lt.torrent_finished_alert)
+        self.clock.advance(1)
+        self.assertEqual(len(self.store.info_saved), 1)
+        self.answer(self.status(complete=True))
+        self.assertEqual((len(self.store.info_saved), self.saves()), (2, 1))
+
+    def test_metadata_is_tried_again_at_the_end(self) -> None:
+        self.learn()
+        self.store.answers[0].errback(StateDiskFull("full"))
+        for refused, number in ((True, 1), (False, 2)):
+            tried = self.upkeep.save_unstored()
+            self.assertNoResult(tried)
+            if refused:
+                self.store.answers[number].errback(StateDiskFull("full"))
+            else:
+                self.store.answers[number].callback(None)
+            self.successResultOf(tried)
+            self.assertEqual(self.upkeep.all_stored, not refused)
 
     def test_metadata_that_leads_out_of_the_roots(self) -> None:
         self.confinement.error = PathOutsideRoots("out")

@@ -1,10 +1,10 @@
-"""What the fault tests share: a mount namespace, and a daemon that lives in it."""
+"""What the fault tests share: a mount namespace, a daemon that lives in it, disks that are full."""
 
-import json
+import errno
 import os
 import shutil
 import subprocess
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,56 +60,35 @@ class Namespace:
                 pipe.close()
 
 
-class WrappedDaemon(Daemon):
-    """
-    A daemon whose command line begins with another's: ``nsenter``, ``prlimit``, ``strace``.
-
-    :param outer: what it begins with; :param namespace: where its files are looked for.
-    :param before: Python that runs before the daemon.
-    """
-
-    def __init__(
-        self,
-        home: Path,
-        *options: str,
-        outer: tuple[str, ...] = (),
-        namespace: Namespace | None = None,
-        before: str = "",
-    ) -> None:
-        super().__init__(home, *options)
-        self._program = f"{before}\nfrom twisted.scripts.twistd import run; run()"
-        self._outer = outer if namespace is None else (*namespace.prefix, *outer)
-        self.seen_state = self.state if namespace is None else namespace.path(self.state)
-
-    def launch(self, port: int = 0) -> None:
-        (self.seen_state / "listening.json").unlink(missing_ok=True)
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    *self._outer,
-                    sys.executable, "-c", self._program,
-                    "-n", "--pidfile=", "resttorrent",
-                    "--port", str(port), "--state-dir", str(self.state), "--root", str(self.root),
-                    "--peer-interface", "127.0.0.1", "--discovery", "off", *self._options,
-                ],
-                stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-            )  # fmt: skip
-
-    def _announced_port(self) -> int:
-        assert self.process.poll() is None, self.log_text()
-        try:
-            announced = json.loads((self.seen_state / "listening.json").read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
-            return 0
-        return int(announced["addresses"][0]["port"])
+def fill(folder: Path) -> Path:
+    """Leave no byte free on the disk that a folder lies on; the file to delete afterwards."""
+    filler = folder / "filler"
+    with filler.open("ab", buffering=0) as file:
+        for size in (65_536, 4096, 1):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+    return filler
 
 
 class FaultCase(SwarmCase):
     """A test with a daemon that something befalls."""
 
-    def start_wrapped(self, *options: str, **wrapping: Any) -> None:
-        """Start a daemon as ``WrappedDaemon`` describes, instead of ``start_daemon``."""
-        self.daemon = WrappedDaemon(self.home / "daemon", *options, **wrapping)
+    def start_wrapped(
+        self,
+        *options: str,
+        outer: Sequence[str] = (),
+        namespace: Namespace | None = None,
+        before: str = "",
+    ) -> None:
+        """Start a daemon in a namespace, behind another command, or after some Python."""
+        inside: dict[str, Any] = {"outer": outer}
+        if namespace is not None:
+            inside = {"outer": (*namespace.prefix, *outer), "seen": namespace.path}
+        self.daemon = Daemon(self.home / "daemon", *options, before=before, **inside)
         self.addCleanup(self._end_daemon)
         self._start()
 

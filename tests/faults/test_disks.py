@@ -1,28 +1,14 @@
 """Full disks and disks that become read-only: what fails, what goes on, and that it heals."""
 
-import errno
 import os
 import subprocess
 import sys
 from contextlib import closing
-from pathlib import Path
+
+from resttorrent.store.ballast import BALLAST_NAME, BALLAST_SIZE
 
 from ..harness import Client, tiny_torrent, until
-from .support import FaultCase, Namespace
-
-
-def fill(folder: Path) -> Path:
-    """Leave no byte free on the disk that a folder lies on; the file to delete afterwards."""
-    filler = folder / "filler"
-    with filler.open("wb", buffering=0) as file:
-        for size in (65_536, 4096, 1):
-            try:
-                while True:
-                    file.write(bytes(size))
-            except OSError as error:
-                if error.errno != errno.ENOSPC:
-                    raise
-    return filler
+from .support import FaultCase, Namespace, fill
 
 
 class StateDiskTests(FaultCase):
@@ -49,23 +35,55 @@ class StateDiskTests(FaultCase):
             taken.append(number)
 
     def test_full(self) -> None:
-        self.start_on("1m")
+        self.start_on("6m")
+        ballast = self.state / BALLAST_NAME
+        self.assertEqual(ballast.stat().st_blocks * 512, BALLAST_SIZE)
         session = self.client.session(memory_only=0)
         infohash = self.add(session, self.payload(name="early"), autostart="0")
+        unwanted = self.add(session, self.payload(name="unwanted"), autostart="0")
         filler = fill(self.state)
         taken = self.add_until(session, 507, 1)
         refused = self.client.call("POST", "/v1/sessions", port_range="20000,40000", memory_only=0)
         self.assert_fails(refused, 507, "state_disk_full")
         self.until_reasons("state_disk_full")
         # what was refused left nothing behind, and reading goes on
-        self.assertEqual(len(self.rows(session)), 1 + len(taken))
+        self.assertEqual(len(self.rows(session)), 2 + len(taken))
         self.assertEqual(self.row(session, infohash)["state"], "stopped")
         self.assertEqual(self.session_ids(), [session])
+        # what goes and what stops is written all the same: the ballast made room
+        self.assertFalse(ballast.exists())
+        self.assertEqual(self.remove(session, unwanted).status, 200)
+        self.assertEqual(self.pause(session, infohash, 0).status, 200)
+        self.end(kill=False)
+        # SQLite's log is gone: with room, but not for the ballast, it starts and says so
+        free = os.statvfs(self.state)
+        with filler.open("ab") as file:
+            file.write(bytes(free.f_bavail * free.f_frsize - BALLAST_SIZE // 2))
+        self._start()
+        self.assertEqual(self.reasons(), ["state_disk_full"])
+        self.assertEqual(self.add_until(session, 507, 900), [])
         filler.unlink()
         self.until_reasons()
+        self.assertEqual(ballast.stat().st_blocks * 512, BALLAST_SIZE)
         taken += self.add_until_number(session, 1000)
         self.restart(kill=True)
         self.assertEqual(len(self.rows(session)), 1 + len(taken))
+
+    def test_metadata_that_came_meanwhile(self) -> None:
+        """It is stored with what was downloaded: neither is of use without the other."""
+        self.start_on("6m")
+        session = self.client.session(memory_only=0)
+        payload = self.payload()
+        seed = self.seed(payload)
+        infohash = self.add_magnet(session, seed.magnet.partition("&x.pe=")[0])
+        filler = fill(self.state)
+        self.add_until(session, 507, 1)
+        self.connect(session, infohash, seed.address)
+        self.until_state(session, infohash, "seeding")
+        self.end(kill=False)
+        filler.unlink()
+        self._start()
+        self.until_state(session, infohash, "seeding")
 
     def add_until_number(self, session: str, number: int) -> list[int]:
         answer = self.client.upload(
@@ -129,6 +147,24 @@ class PayloadDiskTests(FaultCase):
         self.connect(session, infohash, seed.address)
         row = self.until_state(session, infohash, "seeding")
         self.assertIsNone(row["error"])
+
+    def test_v2_torrent_believes_to_be_written(self) -> None:
+        """libtorrent counts pieces of it that it could not write: they are checked when there is room."""
+        namespace = self.start_with("size=1m")
+        session = self.client.session(memory_only=0)
+        payload = self.payload(3_000_000, kind="v2")
+        seed = self.seed(payload, upload_limit=1_000_000)
+        infohash = self.add_magnet(session, seed.magnet, str(self.small / "dl"))
+        until(lambda: self.erring(session, infohash), "the torrent to err")
+        # it goes on with what it believes
+        until(lambda: self.row(session, infohash)["total_done"] > 1 << 20, "more than there is room for", 20)
+        row = self.row(session, infohash)
+        self.assertFalse(row["complete"], row)
+        namespace.run("mount", "-o", "remount,size=16m", str(self.small))
+        self.assertEqual(self.pause(session, infohash, 0).status, 200)
+        self.connect(session, infohash, seed.address)
+        self.until_state(session, infohash, "seeding")
+        self.assert_contents(namespace.path(self.small / "dl"), payload.files)
 
     def erring(self, session: str, infohash: str) -> object:
         row = self.row(session, infohash)

@@ -6,9 +6,11 @@ from twisted.internet.interfaces import IReactorTime
 
 from resttorrent.access.policy import Policy
 from resttorrent.access.tokens import Tokens
+from resttorrent.access.users import Users
 
 
 def owners_policy(clock: IReactorTime) -> Policy:
-    """``--auth never``; there are no tokens and no store."""
+    """``--auth never``; there are no tokens, no users and no store."""
     nothing: Any = None
-    return Policy(Tokens(nothing, clock.seconds), auth="never", seconds=clock.seconds)
+    users = Users(nothing, nothing, clock.seconds)
+    return Policy(Tokens(nothing, clock.seconds), users, auth="never", seconds=clock.seconds)

@@ -4,6 +4,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from resttorrent.access.quotas import Quota
 from resttorrent.engine.feeds import Part
 from resttorrent.live import caller as caller_module
 from tests.rest.feeding import FakeFeed
@@ -33,6 +34,22 @@ class CallerCase(SynchronousTestCase):
         channel = (visitor or self.visitor).channel
         assert channel.connection is not None
         channel.connection.pause(channel)
+
+
+class QuotaTests(CallerCase):
+    def test_of_one_client(self) -> None:
+        """The subscriptions of all its sockets together."""
+        quota = self.house.door._subscriptions = Quota(2, "subscriptions")
+        first, second = self.house.visitor(), self.house.visitor()
+        self.watch(first)
+        self.watch(second)
+        refused = second.answer("watch")
+        self.assertEqual((refused["status"], refused["code"]), ("fail", "too_many"))
+        self.assertEqual(self.house.door.refusals, {"too_many": 1})
+        first.leave()
+        self.watch(second)
+        second.leave()
+        self.assertEqual(len(quota), 0)
 
 
 class PushTests(CallerCase):

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Hashable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -10,6 +10,7 @@ from resttorrent.commands.registry import Command, Registry
 from resttorrent.engine.feeds import Part
 from resttorrent.errors import EngineTimeout
 from resttorrent.rest import events
+from resttorrent.rest.deadlines import STALL
 from resttorrent.wsgi.channel import Outgoing, deliver
 from resttorrent.wsgi.incoming import Incoming
 
@@ -377,26 +378,27 @@ class TimeTests(Case):
 
     def test_stuck_connections_are_ended(self) -> None:
         self.stream.ask()
-        self.reactor.advance(7)
+        transport: Any = self.stream.wire.transport
+        # what a TCP transport would hold, when it asks for a pause
+        transport.dataBuffer = b"x" * 70_000
         self.stream.pause()
-        for _ in range(29):
-            self.reactor.advance(10)
-            self.stream.pause()
-        self.reactor.advance(9)
-        self.assertFalse(self.stream.wire.transport.disconnected)
         self.reactor.advance(1)
-        self.assertTrue(self.stream.wire.transport.disconnected)
-        self.assertNothingLeft()
+        self.reactor.advance(STALL - 1)
+        self.assertFalse(transport.disconnected)
+        self.reactor.advance(1)
+        self.assertTrue(transport.disconnected)
         self.stream.wire.lose()
         self.assertNothingLeft()
 
     def test_reading_again_starts_the_wait_anew(self) -> None:
         self.stream.ask()
-        for _ in range(5):
+        transport: Any = self.stream.wire.transport
+        for waiting in range(70_000, 0, -10_000):
+            transport.dataBuffer = b"x" * waiting
             self.stream.pause()
-            self.reactor.advance(299)
+            self.reactor.advance(STALL - 1)
             self.stream.resume()
-        self.assertFalse(self.stream.wire.transport.disconnected)
+        self.assertFalse(transport.disconnected)
 
 
 class LimitTests(Case):

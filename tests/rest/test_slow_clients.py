@@ -1,6 +1,7 @@
 """Clients that send or read slowly, or are many."""
 
 import json
+import resource
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -12,13 +13,13 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from resttorrent.rest.channel import LINGER
-from resttorrent.rest.crowd import MOST_TURNED_AWAY, PATIENCE, Limits, TurnedAway, possible_limits
+from resttorrent.rest.crowd import IN_ALL, MOST_TURNED_AWAY, PATIENCE, Limits, TurnedAway, possible_limits
 from resttorrent.rest.deadlines import BODY, BODY_RATE, FAREWELL, HEAD, IDLE, STALL, Progress, unsent
 from resttorrent.rest.site import DoorSite
 from tests.access.doors import Door
 
 from .feeding import NUMBERS, EventReader, Feeds
-from .wire import World, head
+from .wire import Wire, World, head
 
 PUSH = 50_000
 MOST_TURNS = 20_000
@@ -250,6 +251,43 @@ class GreedyClientTests(SynchronousTestCase):
         self.assertTrue(progress.stalled(30, STALL))
         self.assertFalse(progress.stalled(29, STALL + 1))
 
+    def test_asks_for_much_and_reads_nothing(self) -> None:
+        """In 64 KiB there is room for a thousand requests, but not for their answers."""
+        self.transport.most = 64 * 1024
+        self.world.context.rows = 2000
+        one = len(self.wire.ask("GET", "/v1/things").body)
+        self.transport.drain()
+        self.wire.send(head("GET", "/v1/things") * 1000)
+        self.assertLess(self.transport.peak, self.transport.most + one + 1000)
+        whole = self.wire.received().count(b"HTTP/1.1 200")
+        while self.transport.unsent:
+            self.transport.drain()
+            whole += self.wire.received().count(b"HTTP/1.1 200")
+        self.assertEqual(whole, 1000)
+        self.assertLess(self.transport.peak, self.transport.most + one + 1000)
+        # and it is heard as before
+        self.assertEqual(self.wire.ask("GET", "/v1/things").status, 200)
+
+    def test_goes_on_sending_and_reads_nothing(self) -> None:
+        for target in ("/v1/things", "/v1/wait"):
+            wire = Wire(self.world.site)
+            transport: Any = wire.transport
+            wire.send(head("GET", target))
+            transport.producer.pauseProducing()
+            for _ in range(10):
+                if transport.producerState != "producing":
+                    break
+                wire.send(b"GET / HTTP/1.1\r\n" * 600)
+            else:
+                self.fail("it is read on and on")
+
+    def test_lost_in_between(self) -> None:
+        self.transport.most = 100
+        self.wire.send(head("GET", "/v1/things") * 3)
+        self.wire.lose()
+        self.assertEqual(self.wire.received().count(b"HTTP/1.1 200"), 1)
+        self.assertEqual(self.world.reactor.getDelayedCalls(), [])
+
     def test_what_waits_below_tls_counts(self) -> None:
         class Lower:
             dataBuffer, offset, _tempDataLen = b"12345", 2, 10
@@ -342,6 +380,7 @@ class CrowdTests(SynchronousTestCase):
         self.assertEqual(len(self.world.site.watch), 1)
 
     def test_descriptors_are_left_to_others(self) -> None:
-        limits = possible_limits()
-        self.assertGreater(limits.in_all, 0)
+        for soft, in_all in ((1024, 768), (65_536, IN_ALL), (300, 150), (resource.RLIM_INFINITY, IN_ALL)):
+            self.patch(resource, "getrlimit", lambda what, soft=soft: (soft, soft))
+            self.assertEqual(possible_limits().in_all, in_all, soft)
         self.assertIsInstance(self.world.site, DoorSite)

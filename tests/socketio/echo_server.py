@@ -51,11 +51,14 @@ class MessageEcho:
     """In place of Socket.IO: whatever message comes goes back."""
 
     deadline: float | None = None
+    holds = 0
 
     def __init__(self, engine: EngineSocket, seconds: Callable[[], float], flush: Callable[[], None]) -> None:
         self._engine = engine
         self._seconds = seconds
         self._flush = flush
+        # it has no namespaces to be let into
+        engine.joined = True
 
     def receive(self, message: Packet) -> None:
         self._engine.send([Outgoing(message)])

@@ -42,6 +42,7 @@ class FakeChannel:
         self.frames: list[bytes] = []
         self.dropped = 0
         self.reading = True
+        self.settled = False
         self.full_after: int | None = None
         self.connection: Connection | None = None
         self.written = 0
@@ -56,6 +57,9 @@ class FakeChannel:
 
     def drop(self) -> None:
         self.dropped += 1
+
+    def settle(self) -> None:
+        self.settled = True
 
     def stop_reading(self) -> None:
         self.reading = False

@@ -127,7 +127,7 @@ class EventAttacks(AttackCase):
 
     async def test_names_of_namespaces(self) -> None:
         """The same for namespaces."""
-        for name in ("__proto__", "constructor", "../", "%2f", "é€𝄞", "x" * 100_000, " ", "custom/"):
+        for name in ("__proto__", "constructor", "../", "%2f", "é€𝄞", "x" * 10_000, " ", "custom/"):
             socket, _ = await self.door.socket_open()
             socket.send(f"40/{name},")
             self.assertTrue(str(await socket.receive()).startswith("44/"))

@@ -106,4 +106,4 @@ class OpenTests(SynchronousTestCase):
         server = EngineServer(Timing(), Limits())
         for engine in [server.open(POLLING, f"10.0.0.{n}", 0.0) for n in range(5)]:
             server.forget(engine)
-        self.assertEqual((len(server), server._count, server._addresses), (0, {}, {}))
+        self.assertEqual((len(server), len(server.guests), server._addresses), (0, 0, {}))

@@ -15,13 +15,12 @@ OPEN = "/socket.io/?EIO=4&transport=polling"
 
 class SiteCase(SynchronousTestCase):
     allow_origin: str | None = None
+    limits = Limits(max_payload=1000)
 
     def setUp(self) -> None:
         self.clock = Clock()
         self.recorder = Recorder()
-        self.server = SocketServer(
-            self.recorder, clock=self.clock, timing=TIMING, limits=Limits(max_payload=1000)
-        )
+        self.server = SocketServer(self.recorder, clock=self.clock, timing=TIMING, limits=self.limits)
         resource = SocketResource(self.server, reactor=self.clock, allow_origin=self.allow_origin)
         self.world = World(beside={b"socket.io": resource})
 

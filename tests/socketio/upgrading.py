@@ -25,6 +25,7 @@ class Ear:
     """In place of Socket.IO: notes what comes."""
 
     deadline: float | None = None
+    holds = 0
 
     def __init__(self) -> None:
         self.heard: list[Message] = []
@@ -48,6 +49,7 @@ class Ear:
 
 class EarServer(SocketServer):
     def make_session(self, engine: EngineSocket, handshake: Handshake, flush: Callable[[], None]) -> Ear:
+        engine.joined = True
         return Ear()
 
 

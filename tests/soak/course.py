@@ -30,8 +30,8 @@ class Measure:
     :ivar longest: seconds of a life of the second phase, at most; :ivar full_for: of a full disk, at least.
     :ivar up_within: seconds in which the daemon must be up again.
     :ivar least_warm_up: seconds; a fifth of the first phase, if that is more; half of it at most.
-    :ivar passing: torrents that pass through the daemon at first: of so many it remembers that they were there,
-        and memory that only fills what is bounded is no growth.
+    :ivar passing: torrents that pass through the daemon at first: of so many it remembers that they were
+        there, and memory that only fills what is bounded is no growth.
     :ivar deaf: with clients that do not read, for which the daemon's end waits 10 s.
     """
 

@@ -14,11 +14,13 @@ NODE   := tests/clients/node_modules/.ready
 run: $(STAMP)
 	$(BIN)/twistd --nodaemon --pidfile= resttorrent $(ARGS)
 
+# Hundreds of daemons are started: each would compile the package anew where bytecode is not kept.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(STAMP) $(NODE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m tests.run -j 2 tests
+	$(BIN)/python -m tests.run -j 3 tests
 
 bench: $(STAMP)
 	$(BIN)/python -m bench

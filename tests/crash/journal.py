@@ -104,6 +104,13 @@ class Journal:
             self._torrents[key].asked.pop()
             self.deleting.pop(key, None)
 
+    def found_out(self, key: Key, *, present: bool) -> None:
+        """An addition or a removal was asked for and not waited for; it is seen now whether it is there."""
+        with self._lock:
+            fact = self._torrents[key]
+            states = [state for state in fact.possible if (state is not None) == present]
+            fact.settled, fact.asked = states[0], []
+
     def settled(self, key: Key) -> TorrentState | None:
         with self._lock:
             return self._torrents.get(key, Fact()).settled

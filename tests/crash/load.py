@@ -28,6 +28,8 @@ TINY = 40
 """Torrents that nobody seeds, for each client."""
 ANCHORS = 1
 """So many of the swarm's torrents are left alone, so that something complete is always there."""
+LONG_AFTER = 10.0
+"""Seconds after which whatever was asked is done, if ever."""
 FOLDERS = ("", "a", "b/c", "d é")
 DISK_FULL = "the state's disk is full"
 _LAST_PORT = 40000
@@ -134,6 +136,7 @@ class Load:
 
     def __init__(self, target: Target, rng: random.Random, force: Force = FORCE) -> None:
         self._ending = threading.Event()
+        self._over = threading.Event()
         self._weather = target.weather
         self._pace = force.pace
         self.surprises: list[str] = []
@@ -149,7 +152,7 @@ class Load:
 
     def _run(self, work: Callable[[], None], turn: threading.Lock, thinking: random.Random) -> None:
         try:
-            while True:
+            while not self._over.is_set():
                 with turn:
                     self._do(work)
                 if self._pace:
@@ -185,6 +188,9 @@ class Load:
         self._ending.set()
 
     def join(self) -> None:
+        """Wait until all have ended; the daemon has."""
+        # who finds nothing to do does not hear of it
+        self._over.set()
         for thread in self._threads:
             thread.join()
 
@@ -232,6 +238,7 @@ class Adder:
         others = sorted(set(target.journal.settled_sessions()) - set(target.sessions))
         self._own = others[number :: force.founders] if number < force.founders else []
         self._passing = 0
+        self._hung_up: dict[Key, float] = {}
         self._deeds: dict[Callable[[], None], int] = {
             self.add: 20,
             self.add_payload: 10,
@@ -240,6 +247,7 @@ class Adder:
             self.remove: 16,
             self.connect: 12,
             self.hang_up: 3,
+            self.find_out: 6,
             self.recall: 8,
         }
         if number < force.founders:
@@ -424,6 +432,18 @@ class Adder:
             self._journal.ask({key: None})
             rude.send("DELETE", self._path(key))
         rude.close()
+        self._hung_up[key] = time.monotonic()
+
+    def find_out(self) -> None:
+        """What became of a torrent whose answer was not waited for; long after, so that it stays so."""
+        for key, since in self._hung_up.items():
+            if time.monotonic() - since > LONG_AFTER:
+                shown = self._client.call("GET", self._path(key), fields="infohash")
+                if shown.status != 404:
+                    expect(shown, 200)
+                del self._hung_up[key]
+                self._journal.found_out(key, present=shown.status == 200)
+                return
 
     def create_session(self) -> None:
         lasting = self._rng.random() < 0.7

@@ -73,6 +73,13 @@ class JournalTests(SynchronousTestCase):
         self.assertEqual([self.faults(self.found(s)) for s in (self.RUNS, self.STOPPED)], [0, 0])
         self.assertEqual(self.faults(self.found()), 1)
 
+    def test_found_out(self) -> None:
+        self.journal.found_out(self.KEY, present=True)
+        self.assertEqual([self.faults(self.found()), self.faults(self.found(self.RUNS))], [1, 0])
+        self.journal.ask({self.KEY: None})
+        self.journal.found_out(self.KEY, present=False)
+        self.assertEqual([self.faults(self.found()), self.faults(self.found(self.RUNS))], [0, 1])
+
     def test_refused(self) -> None:
         self.journal.refused(self.KEY)
         self.assertEqual([self.faults(self.found()), self.faults(self.found(self.RUNS))], [0, 1])

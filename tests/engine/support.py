@@ -19,7 +19,7 @@ from resttorrent.engine.session import Session
 from resttorrent.engine.shared import Addition, Shared
 from resttorrent.engine.torrent import Torrent
 from resttorrent.paths import Roots
-from resttorrent.store.records import TorrentRecord
+from resttorrent.store.records import Deletion, TorrentRecord
 from resttorrent.store.revisions import Revisions
 from resttorrent.store.store import Store
 from resttorrent.turns import TurnMeter
@@ -113,6 +113,14 @@ class EngineCase(TestCase):
         pace, log = Pace(real, TurnMeter()), EventLog(real, time.time)
         shared = Shared(real, self.store, revisions, Roots([self.root]), pace, time.time, log)
         engine = Engine(shared, interfaces=("127.0.0.1",), discovery=False)
+        self.revived = False
+        begin = engine._leftovers.begin
+
+        def all_are_here(left: Iterable[Deletion]) -> None:
+            begin(left)
+            self.revived = True
+
+        self.patch(engine._leftovers, "begin", all_are_here)
         self.addCleanup(lambda: Deferred.fromCoroutine(engine.stop()))
         return engine
 
@@ -164,6 +172,10 @@ class EngineCase(TestCase):
         """Wait until this is so; the test's own timeout ends it otherwise."""
         while not condition():
             await deferLater(reactor, 0.01)
+
+    async def until_revived(self) -> None:
+        """Wait until the restored sessions have been tried: what a leap of the clock would cut short."""
+        await self.until(lambda: self.revived)
 
     async def until_loaded(self, session: Session) -> None:
         await self.until(lambda: not len(session.restorer.loader) and session.port is not None)

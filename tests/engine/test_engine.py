@@ -40,7 +40,8 @@ class PortTests(EngineCase):
             held.extend(hold(port))
 
         session = await self.restart(alter=lambda: Deferred.fromCoroutine(take()))
-        await self.until(lambda: session.lacks_port)
+        await self.until_revived()
+        self.assertTrue(session.lacks_port)
         self.assertIsNone(session.port)
         self.assertEqual([reason.code for reason in self.engine.reasons()], ["session_not_listening"])
         self.assertEqual([record.port for record in await self.store.sessions()], [port])
@@ -211,7 +212,9 @@ class LeftoverTests(EngineCase):
     async def cut_short(self, session: Session, torrent: Torrent) -> None:
         """Remove it as a process does that dies before its first file is deleted."""
         self.patch(session, "delete_files", lambda *args: Deferred())
-        Deferred.fromCoroutine(self.engine.remove_torrent(session, torrent, delete_files=True))
+        removal = Deferred.fromCoroutine(self.engine.remove_torrent(session, torrent, delete_files=True))
+        # the engine may be stopped before it has come so far
+        removal.addErrback(lambda failure: failure.trap(Stopping))
         await self.until(lambda: torrent not in session.torrents and torrent.handle is None)
         await self.until(lambda: not len(session._link._removing))
 

@@ -89,7 +89,8 @@ class LoggedTests(EngineCase):
             held.extend(hold(port))
 
         session = await self.restart(alter=lambda: Deferred.fromCoroutine(take()))
-        await self.until(lambda: self.timers.clock.getDelayedCalls() and session.lacks_port)
+        await self.until_revived()
+        self.assertTrue(session.lacks_port)
         for _ in range(2):
             self.timers.clock.advance(RETRY_BIND)
             await self.until(lambda: not session._binding and self.timers.clock.getDelayedCalls())

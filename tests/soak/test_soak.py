@@ -1,4 +1,4 @@
-"""A twentieth of ``make soak``: both phases, every kind of client and of fault once. Growth is not judged."""
+"""A hundredth of ``make soak``: both phases, every kind of client and of fault once. Growth is not judged."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.soak.samples import Sample, growth, slope, trend
 
-MINUTES = "0.2"
+MINUTES = "0.1"
 ROOT = Path(__file__).parents[2]
 
 

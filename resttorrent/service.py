@@ -159,6 +159,8 @@ class DaemonService:
             self.registry,
             self._context_of,
             judge=self.policy.judge,
+            check=self.policy.check,
+            trusted_proxies=settings.trusted_proxies,
             screen=screen,
             reactor=reactor,
             access=self.access,

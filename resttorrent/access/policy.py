@@ -71,7 +71,7 @@ class Policy:
         if facts.token is not None:
             return self.check_token(facts.token, self.client_address(facts))
         if b"authorization" in headers:
-            token = _bearer(headers[b"authorization"])
+            token = bearer_of(headers[b"authorization"])
             if token is not None:
                 return self.check_token(token, self.client_address(facts))
         if self._auth == "auto" and self._is_owner(facts):
@@ -186,10 +186,7 @@ class Policy:
         return known
 
     def _is_trusted(self, address: str) -> bool:
-        if not self._trusted_proxies:
-            return False
-        parsed = _address(address)
-        return parsed is not None and any(parsed in network for network in self._trusted_proxies)
+        return is_within(address, self._trusted_proxies)
 
     # -- browsers --------------------------------------------------------
 
@@ -229,6 +226,14 @@ def names_loopback(host: str) -> bool:
         return False
 
 
+def is_within(address: str, networks: Sequence[Network]) -> bool:
+    """Whether an address, as the system spells it, lies in one of these networks."""
+    if not networks:
+        return False
+    parsed = _address(address)
+    return parsed is not None and any(parsed in network for network in networks)
+
+
 def _address(text: str) -> IPv4Address | IPv6Address | None:
     """An address, or ``None``; IPv4 inside IPv6 counts as IPv4."""
     try:
@@ -238,7 +243,7 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
     return getattr(parsed, "ipv4_mapped", None) or parsed
 
 
-def _bearer(authorization: bytes) -> str | None:
+def bearer_of(authorization: bytes) -> str | None:
     """The token of an Authorization header (RFC 6750 §2.1); ``None`` for another scheme."""
     scheme, _, token = authorization.partition(b" ")
     if scheme.lower() != b"bearer":

@@ -19,7 +19,6 @@ from twisted.web.server import NOT_DONE_YET, Request
 
 from ..access.principals import STRANGER, Principal
 from ..access.quotas import Quota, running_quota, subscription_quota
-from ..access.requests import Facts, facts_of
 from ..commands.answers import Subscribed, WithCookies
 from ..commands.envelope import TransactionId, transaction_id
 from ..commands.registry import Command, Parameter, Registry
@@ -27,6 +26,7 @@ from ..errors import CommandError, Stopping, TokenNeeded, TooMany
 from . import bodies, replies, urlencoded
 from .compression import SMALLEST, Compressor
 from .events import EventStream, Streams, last_event_id, resumed_by
+from .judging import Check, Judge, Judging
 from .negotiation import accepts_gzip, matches_tag
 from .replies import Reply
 from .routes import Routes
@@ -35,7 +35,6 @@ SAFE_METHODS = (b"GET", b"HEAD", b"OPTIONS")
 
 
 MakeContext = Callable[[Principal], object]
-Judge = Callable[[Facts], Principal]
 
 
 class DoorReactor(IReactorThreads, IReactorTime):
@@ -148,7 +147,7 @@ class Door(Resource):
     The resource that answers every path.
 
     :param make_context: makes what a command gets as its first argument, when somebody asks.
-    :param judge: says who asks; see ``access.policy``.
+    :param judge: says who asks, and :param check: whether one who was let in still may; see ``Judging``.
     :param subscriptions: of each client, here and elsewhere.
     """
 
@@ -161,6 +160,7 @@ class Door(Resource):
         make_context: MakeContext,
         *,
         judge: Judge,
+        check: Check | None = None,
         reactor: DoorReactor,
         subscriptions: Quota | None = None,
     ) -> None:
@@ -168,7 +168,7 @@ class Door(Resource):
         self._subscriptions = subscriptions or subscription_quota()
         self._at_work = running_quota()
         self._make_context = make_context
-        self._judge = judge
+        self._judging = Judging(judge, check)
         self._compressor = Compressor(reactor)
         self._streams = Streams(reactor)
         self._routes = Routes(
@@ -205,7 +205,7 @@ class Door(Resource):
 
         :raises CommandError: its body need not be read.
         """
-        principal = self._judge(facts_of(request))
+        principal = self._judging.who_asks(request)
         try:
             name, _ = self._routes.match(request.method, request.uri.partition(b"?")[0])
         except CommandError:
@@ -279,7 +279,7 @@ class Door(Resource):
         principal: Principal | None = getattr(request, "principal", None)
         # what says so may have gone while the body came
         if principal is None or principal.grant is not None:
-            return self._judge(facts_of(request))
+            return self._judging.who_asks(request)
         return principal
 
     def _handler(self, command: Command) -> Callable[..., Coroutine[Deferred[Any], Any, None]]:

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel, Request, _ChunkedTransferDecoder, datetimeToString
 from twisted.web.http_headers import Headers
 
+from ..access.principals import Principal
 from ..errors import BadRequest
 from .crowd import bare_answer
 from .deadlines import FAREWELL, HEAD, IDLE, NEVER, Progress, body_time, unsent
@@ -41,6 +42,7 @@ class DoorChannel(HTTPChannel):
     :ivar streams: responses may be written piece by piece.
     :ivar peer: the other end; still known when the transport is gone.
     :ivar deadline: when it is closed, in seconds.
+    :ivar known: the Authorization header that was last found good, and whose it is.
     """
 
     site: "DoorSite"
@@ -48,6 +50,7 @@ class DoorChannel(HTTPChannel):
     streams = True
     peer: IAddress
     deadline = NEVER
+    known: tuple[bytes, Principal] | None = None
     _lower: Any = None
     _was_taken = False
     _is_deaf = False

@@ -2,13 +2,14 @@
 """
 How many connections there may be, from one address and in all; and what those beyond get to hear.
 
-Loopback and UNIX sockets are counted in all alone: behind them are the owner's own programs, or a proxy with
-everybody in it. Connections that became WebSockets are not counted here: the Socket.IO server counts those.
+Loopback, UNIX sockets and trusted proxies are counted in all alone: behind them are the owner's own programs,
+or a proxy with everybody in it. Connections that became WebSockets are not counted here: the Socket.IO server
+counts those.
 """
 
 import resource
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
@@ -17,8 +18,10 @@ from twisted.python.failure import Failure
 
 from ..access.attempts import network_of
 from ..access.hosts import is_loopback
+from ..access.policy import is_within
 from ..commands.envelope import encoded, failure_of
 from ..errors import Busy, CommandError, TooMany
+from ..settings import Network
 
 PER_ADDRESS = 500
 IN_ALL = 16_384
@@ -48,10 +51,15 @@ def possible_limits() -> Limits:
 
 
 class Crowd:
-    """Counts connections."""
+    """
+    Counts connections.
 
-    def __init__(self, limits: Limits) -> None:
+    :param trusted_proxies: whose address is nobody's in particular.
+    """
+
+    def __init__(self, limits: Limits, trusted_proxies: Sequence[Network] = ()) -> None:
         self.limits = limits
+        self._trusted_proxies = tuple(trusted_proxies)
         self._in_all = 0
         self._from: Counter[str] = Counter()
 
@@ -59,29 +67,31 @@ class Crowd:
         """Why one more connection from ``address`` is not taken; ``None`` if it is."""
         if self._in_all >= self.limits.in_all:
             return Busy("there are too many connections")
-        counted = _counted(address)
+        counted = self._counted(address)
         if counted and self._from[counted] >= self.limits.per_address:
             return TooMany("there are too many connections from your address")
         return None
 
     def enter(self, address: IAddress | None) -> None:
         self._in_all += 1
-        counted = _counted(address)
+        counted = self._counted(address)
         if counted:
             self._from[counted] += 1
 
     def leave(self, address: IAddress | None) -> None:
         self._in_all -= 1
-        counted = _counted(address)
+        counted = self._counted(address)
         if counted:
             self._from[counted] -= 1
             if not self._from[counted]:
                 del self._from[counted]
 
-
-def _counted(address: IAddress | None) -> str:
-    host = getattr(address, "host", "")
-    return "" if not host or is_loopback(host) else network_of(host)
+    def _counted(self, address: IAddress | None) -> str:
+        """What it is counted by, beside all; empty if by nothing."""
+        host = getattr(address, "host", "")
+        if not host or is_loopback(host) or is_within(host, self._trusted_proxies):
+            return ""
+        return network_of(host)
 
 
 class TurnedAway(Protocol):

@@ -8,7 +8,7 @@ WebSockets do; it is the site's no longer. See ``channel`` for connections and `
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime
@@ -22,11 +22,13 @@ from ..access.quotas import Quota
 from ..access_log import AccessLog
 from ..commands.registry import Registry
 from ..errors import CommandError
-from .app import Door, DoorReactor, Judge, MakeContext
+from ..settings import Network
+from .app import Door, DoorReactor, MakeContext
 from .channel import LINGER, DoorChannel
 from .crowd import MOST_TURNED_AWAY, Crowd, Limits, TurnedAway, possible_limits
 from .deadlines import Watch
 from .front import Front
+from .judging import Check, Judge
 from .request import DoorRequest
 from .screen import Screen
 
@@ -60,6 +62,7 @@ class DoorSite(Site):
         screen: Screen,
         limits: Limits | None = None,
         access: AccessLog | None = None,
+        trusted_proxies: Sequence[Network] = (),
     ) -> None:
         # no timeout of Twisted's: each byte would prolong it
         super().__init__(front.door, timeout=None, reactor=reactor, parsePOSTFormSubmission=False)
@@ -71,7 +74,7 @@ class DoorSite(Site):
         self.refusals: Counter[int | str] = Counter()
         self.access = access or AccessLog(reactor.seconds)
         self.watch = Watch(reactor)
-        self.crowd = Crowd(limits or possible_limits())
+        self.crowd = Crowd(limits or possible_limits(), trusted_proxies)
         self._turned_away = 0
 
     def startFactory(self) -> None:
@@ -150,6 +153,7 @@ def build_site(
     make_context: MakeContext,
     *,
     judge: Judge,
+    check: Check | None = None,
     reactor: DoorReactor,
     body_limit: int = BODY_LIMIT,
     beside: Mapping[bytes, IResource] | None = None,
@@ -157,19 +161,23 @@ def build_site(
     limits: Limits | None = None,
     access: AccessLog | None = None,
     subscriptions: Quota | None = None,
+    trusted_proxies: Sequence[Network] = (),
 ) -> DoorSite:
     """
     The factory to listen with.
 
     :param make_context: makes what a command gets as its first argument, when somebody asks.
-    :param judge: says who asks.
+    :param judge: says who asks, and :param check: whether one who was let in still may; see ``Judging``.
     :param body_limit: bytes of a request's body.
     :param beside: resources for paths that are not the door's; see ``Front``.
     :param screen: which hosts and origins are let in; by default those of this machine, and its own pages.
     :param access: logs requests; by default nobody's but this site's.
     :param subscriptions: of each client, those by other doors among them.
+    :param trusted_proxies: have everybody behind them, and are not counted as one address.
     """
-    door = Door(registry, make_context, judge=judge, reactor=reactor, subscriptions=subscriptions)
+    door = Door(
+        registry, make_context, judge=judge, check=check, reactor=reactor, subscriptions=subscriptions
+    )
     front = Front(door, beside or {})
     return DoorSite(
         front,
@@ -178,4 +186,5 @@ def build_site(
         screen=screen or Screen(Hosts(), Origins()),
         limits=limits,
         access=access,
+        trusted_proxies=trusted_proxies,
     )

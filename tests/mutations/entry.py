@@ -38,6 +38,22 @@ MUTATIONS = (
         "access.test_policy.OwnerTests",
     ),
     taken_out(
+        "a token that a connection knows: still good", "rest/judging.py",
+        "                self._check(known[1])\n", "                pass\n",
+        "rest.test_judging.KnownTests",
+    ),
+    taken_out(
+        "a token that a connection knows: this very one", "rest/judging.py",
+        "if known is not None and known[0] == header:", "if known is not None:",
+        "rest.test_judging.KnownTests",
+    ),
+    taken_out(
+        "a token that a connection knows: by a bearer's header", "rest/judging.py",
+        "if principal.grant is not None and bearer_of(header) is not None:",
+        "if principal.grant is not None:",
+        "rest.test_judging.KnownTests",
+    ),
+    taken_out(
         "owner: from loopback alone", "access/policy.py",
         "        if not is_loopback(facts.peer):\n            return False\n", "",
         "access.test_policy.OwnerTests",

@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from resttorrent.access import attempts
 from resttorrent.access.attempts import MOST, MOST_REQUESTS, PERIOD
+from resttorrent.access.logins import COOKIE
 from resttorrent.access.quotas import Quota
 from resttorrent.rest.request import STRANGERS_BODY
 from resttorrent.rest.site import LINGER, build_site
@@ -27,8 +28,9 @@ class Case(SynchronousTestCase):
         self.judged = 0
         self.context = Context()
         self.site = build_site(
-            REGISTRY, lambda principal: self.context, judge=self.judge, reactor=reactor, body_limit=32 * MiB
-        )
+            REGISTRY, lambda principal: self.context, judge=self.judge, check=self.access.policy.check,
+            reactor=reactor, body_limit=32 * MiB,
+        )  # fmt: skip
 
     def judge(self, facts: Any) -> Any:
         self.judged += 1
@@ -116,6 +118,59 @@ class HeadTests(Case):
         wire = self.connect()
         wire.send(self.head("OPTIONS", "/v1/things", 2) + b"{}")
         self.assertEqual(wire.answer().status, 204)
+
+
+class KnownTests(Case):
+    """On a connection a good token is judged whole once."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.wire = self.connect()
+
+    def ask(self, token: str = "", **headers: str) -> int:
+        self.wire.send(self.head("GET", "/v1/things", None, token, **headers))
+        return self.wire.answer().status
+
+    def test_once(self) -> None:
+        token = self.access.token("read")
+        self.assertEqual([self.ask(token) for _ in range(3)], [200] * 3)
+        self.assertEqual(self.judged, 1)
+        self.assertEqual(self.ask(self.access.token("control")), 200)
+        self.assertEqual((self.ask(token), self.judged), (200, 3))
+        # each connection for itself
+        self.wire = self.connect()
+        self.assertEqual((self.ask(token), self.judged), (200, 4))
+
+    def test_scopes_are_its_own(self) -> None:
+        read, control = self.access.token("read"), self.access.token("control")
+        for token, status in ((control, 201), (read, 403)):
+            self.wire.send(self.head("POST", "/v1/things", 2, token) + b"{}")
+            self.assertEqual(self.wire.answer().status, status)
+
+    def test_nobody_else(self) -> None:
+        token = self.access.token("read")
+        self.assertEqual(self.ask(token), 200)
+        self.assertEqual((self.ask(), self.ask(token + "x"), self.ask(token[:-1])), (401, 401, 401))
+        bearer = b"Authorization: Bearer " + token.encode()
+        self.wire.send(
+            b"\r\n".join((b"GET /v1/things HTTP/1.1", b"Host: 192.0.2.1:8080", bearer, bearer, b"", b""))
+        )
+        self.assertIn(self.wire.answer().status, (400, 401))
+
+    def test_deleted(self) -> None:
+        """It counts as a wrong one from then on."""
+        text = self.access.token("read")
+        self.assertEqual(self.ask(text), 200)
+        (token,) = self.access.tokens
+        run(self.access.tokens.delete(token.record.id))
+        self.assertEqual([self.ask(text) for _ in range(MOST + 1)], [401] * MOST + [429])
+
+    def test_login_by_cookie(self) -> None:
+        """What a header of another scheme comes with says nothing of who asks next."""
+        value, _ = self.access.policy.log_in(self.access.token("read"), "192.0.2.2")
+        cookie = f"{COOKIE}={value}"
+        self.assertEqual(self.ask(Authorization="Basic eDp5", Cookie=cookie), 200)
+        self.assertEqual(self.ask(Authorization="Basic eDp5"), 401)
 
 
 class StrangersBodyTests(Case):

@@ -2,6 +2,7 @@
 
 import json
 import resource
+from ipaddress import ip_network
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -12,8 +13,17 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from resttorrent.errors import Busy, TooMany
 from resttorrent.rest.channel import LINGER
-from resttorrent.rest.crowd import IN_ALL, MOST_TURNED_AWAY, PATIENCE, Limits, TurnedAway, possible_limits
+from resttorrent.rest.crowd import (
+    IN_ALL,
+    MOST_TURNED_AWAY,
+    PATIENCE,
+    Crowd,
+    Limits,
+    TurnedAway,
+    possible_limits,
+)
 from resttorrent.rest.deadlines import BODY, BODY_RATE, FAREWELL, HEAD, IDLE, STALL, Progress, unsent
 from resttorrent.rest.site import DoorSite
 from tests.access.doors import Door
@@ -83,15 +93,18 @@ class SlowClientTests(TestCase):
             feeds.step()
             await deferLater(loop, 0)
             still = still + 1 if feeds.feed.cursor == cursor else 0
+        [channel] = [c for c in world.site.connections if c is not world.wire.protocol]
+        lower: Any = channel.transport
+        # the system takes a little more whenever it likes
+        loop.removeWriter(lower)
         stuck, taken = feeds.feed.cursor, feeds.feed.taken
         for _ in range(1000):
             feeds.step()
         await deferLater(loop, 0)
         self.assertEqual((feeds.feed.cursor, feeds.feed.taken), (stuck, taken))
-        [channel] = [c for c in world.site.connections if c is not world.wire.protocol]
-        lower: Any = channel.transport
         self.assertLess(len(lower.dataBuffer) + lower._tempDataLen, 64 * 1024 + PUSH + 1024)
 
+        loop.addWriter(lower)
         transport.resumeProducing()
         while not client.steps or client.steps[-1][1] != feeds.count:
             await deferLater(loop, 0)
@@ -340,6 +353,18 @@ class CrowdTests(SynchronousTestCase):
             self.connect(IPv6Address("TCP", f"2001:db8::{last}", 1))
         self.assertTurnedAway(IPv6Address("TCP", "2001:db8::3", 1), 429, "too_many")
         self.connect(IPv6Address("TCP", "2001:db8:0:1::1", 1)).ask("GET", "/v1/things")
+
+    def test_trusted_proxy(self) -> None:
+        """It has everybody behind it, and is counted in all alone."""
+        crowd = Crowd(Limits(per_address=1, in_all=3), [ip_network("192.0.2.7/32")])
+        proxy, other = (IPv4Address("TCP", f"192.0.2.{n}", 1) for n in (7, 8))
+        for address in (proxy, proxy, other):
+            self.assertIsNone(crowd.refusal(address))
+            crowd.enter(address)
+        self.assertIsInstance(crowd.refusal(proxy), Busy)
+        crowd.leave(proxy)
+        self.assertIsInstance(crowd.refusal(other), TooMany)
+        self.assertIsNone(crowd.refusal(proxy))
 
     def test_in_all(self) -> None:
         # the world has one

@@ -16,6 +16,7 @@ from twisted.python import usage
 from twisted.python.components import Componentized
 
 from ._version import __version__
+from .arenas import limit_arenas
 from .descriptors import raise_limit
 from .errors import StartFailed
 from .logs import LeastLevel, twistd_observer
@@ -120,6 +121,7 @@ def makeService(options: Options) -> IService:
     make_steady(reactor)
     # before anything goes by it
     raise_limit()
+    limit_arenas()
     settings, twistd = options.settings, options.twistd
     forks = bool(twistd) and not twistd["nodaemon"] and not twistd["debug"]
     level = LeastLevel(settings.log_level)

@@ -50,7 +50,7 @@ AT_A_TIME = 200
 FIRST_PASSING = 10**6
 TINY = 8
 """Torrents of an adder that nobody seeds: few, so that their number soon stays what it is."""
-FULL = Measure(1.0, 8, 0.25, 8.0, 4.0, 5.0, 90.0, passing=10_000)
+FULL = Measure(1.0, 8, 0.25, 8.0, 4.0, 5.0, 180.0, passing=10_000)
 QUICK = Measure(0.2, 3, 0.1, 1.0, 0.5, 30.0, 0.0, deaf=False)
 
 

@@ -32,7 +32,7 @@ def aims(outcome: Outcome, measure: Measure, *, judge_growth: bool) -> list[Aim]
         found += [
             Aim("memory grows less than 1 MiB/min", f"{rate:+.2f} MiB/min", rate < MOST_GROWTH),
             Aim("descriptors stay", _trend(growth.descriptors), _flat(growth.descriptors, SPREAD, 4)),
-            Aim("threads stay", _trend(growth.threads), _flat(growth.threads, 0.0, 1)),
+            Aim("threads stay", _trend(growth.threads), _flat(growth.threads, SPREAD, 4)),
         ]
     ups = [result.up for result in outcome.of_kind(KILL, TERM, STATE, PAYLOAD)]
     changes = sum(deed.result.answers for deed in outcome.deeds)

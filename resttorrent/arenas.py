@@ -2,8 +2,8 @@
 How many heaps the C library keeps.
 
 glibc gives threads heaps of their own ("arenas"), up to eight for each core, and returns little of what is
-free in them. libtorrent's threads come and go with their sessions, and each heap stays as large as it ever was: a
-daemon of many months is smaller with few. Source: mallopt(3).
+free in them. libtorrent's threads come and go with their sessions, and each heap stays as large as it ever
+was: a daemon of many months is smaller with few. Source: mallopt(3).
 """
 
 import ctypes
